@@ -1,0 +1,70 @@
+//! What can be wrong with a message or a stream, and what JSON-RPC code says so.
+
+use std::borrow::Cow;
+
+use crate::RequestId;
+
+/// The three answers of JSON-RPC 2.0 to a message that is not one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ParseErrorKind {
+    /// Not JSON as RFC 8259 and this crate's limits have it: -32700.
+    Syntax,
+    /// JSON, but not one unambiguous JSON-RPC message: -32600.
+    InvalidRequest,
+    /// A message whose `params` do not fit its method: -32602.
+    InvalidParams,
+}
+
+impl ParseErrorKind {
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub const fn code(self) -> i32 {
+        match self {
+            Self::Syntax => -32_700,
+            Self::InvalidRequest => -32_600,
+            Self::InvalidParams => -32_602,
+        }
+    }
+}
+
+/// Why a body is refused. Displays what is wrong and at which byte; user input in it is clipped and
+/// in backticks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", At(*.offset))]
+pub struct ParseError {
+    /// Which of the answers it is.
+    pub kind: ParseErrorKind,
+    /// The id to answer under: present whenever the message had exactly one valid id that could
+    /// still be read.
+    pub id: Option<RequestId>,
+    /// Byte offset in the body; `None` when something is missing rather than wrong.
+    pub offset: Option<usize>,
+    pub(crate) what: Cow<'static, str>,
+}
+
+impl ParseError {
+    /// The JSON-RPC error code.
+    #[must_use]
+    pub const fn code(&self) -> i32 {
+        self.kind.code()
+    }
+}
+
+struct At(Option<usize>);
+
+impl std::fmt::Display for At {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.map_or(Ok(()), |offset| write!(f, " at byte {offset}"))
+    }
+}
+
+/// Why an event stream cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SseError {
+    /// One event, or one line of it, is longer than the decoder was told to hold.
+    #[error("event is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}

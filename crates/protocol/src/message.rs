@@ -1,0 +1,273 @@
+//! One validated JSON-RPC message: the bytes, and the places in them.
+
+mod parse;
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use crate::{Method, ParseError, RequestId, scan::Span, text};
+
+/// What a message may not exceed. Its size is the transport's to bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Objects and arrays inside each other, the message itself counted.
+    pub max_depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_depth: 128 }
+    }
+}
+
+/// The four shapes of a JSON-RPC message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Has `method` and `id`.
+    Request,
+    /// Has `method` and no `id`.
+    Notification,
+    /// Has `result`.
+    Response,
+    /// A response that has `error` instead.
+    Error,
+}
+
+/// One validated message. Cheap to clone; every accessor that returns raw JSON returns a slice of
+/// [`Message::bytes`].
+#[derive(Clone, Debug)]
+pub struct Message {
+    text: ByteString,
+    kind: Kind,
+    method: Option<Method>,
+    parts: Parts,
+}
+
+/// Places of tokens, strings with their quotes. Absent when the message has no such member, or when
+/// that member means nothing in a message of its method.
+#[derive(Clone, Copy, Debug, Default)]
+struct Parts {
+    id: Span,
+    method: Span,
+    params: Span,
+    name: Span,
+    uri: Span,
+    arguments: Span,
+    meta: Span,
+    progress_token: Span,
+    cancelled_id: Span,
+    protocol_version: Span,
+    client_info: Span,
+    result: Span,
+    error: Span,
+}
+
+/// What [`Message::rewrite`] puts in place of the message's own tokens: raw JSON; `None` leaves the
+/// token as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite<'a> {
+    /// In place of [`Message::id`].
+    pub id: Option<&'a str>,
+    /// In place of [`Message::progress_token`].
+    pub progress_token: Option<&'a str>,
+    /// In place of [`Message::cancelled_id`].
+    pub cancelled_id: Option<&'a str>,
+    /// In place of [`Message::result`].
+    pub result: Option<&'a str>,
+}
+
+impl Message {
+    /// Validates one message within [`Limits::default`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Message::parse_with`].
+    pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
+        Self::parse_with(bytes, &Limits::default())
+    }
+
+    /// Validates one message: strict JSON, an unambiguous JSON-RPC 2.0 envelope, and the members of
+    /// `params` that decide what the message does.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, with the code to answer with, and the message's id whenever that could still
+    /// be read.
+    pub fn parse_with(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
+        parse::parse(bytes, limits)
+    }
+
+    /// Request, notification, response or error.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The body as it was received.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        self.text.as_bytes()
+    }
+
+    /// The id token exactly as written; `None` for notifications, and for errors whose id is null.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.parts.id.of(&self.text)
+    }
+
+    /// The id, owned, comparable and hashable.
+    #[must_use]
+    pub fn request_id(&self) -> Option<RequestId> {
+        self.id().map(RequestId::from_token)
+    }
+
+    /// The method; `None` for responses.
+    #[must_use]
+    pub fn method(&self) -> Option<Method> {
+        self.method
+    }
+
+    /// The method's name, decoded; empty for responses. Matches `[A-Za-z0-9_/.$-]{1,256}`
+    /// otherwise.
+    #[must_use]
+    pub fn method_name(&self) -> Cow<'_, str> {
+        self.string(self.parts.method).unwrap_or_default()
+    }
+
+    /// `params`, an object as raw JSON.
+    #[must_use]
+    pub fn params(&self) -> Option<&str> {
+        self.parts.params.of(&self.text)
+    }
+
+    /// `params.name`, decoded, if it is a string. Never empty for `tools/call` and `prompts/get`.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        self.string(self.parts.name)
+    }
+
+    /// `params.uri`, decoded, if it is a string. Never empty for `resources/read`, `subscribe` and
+    /// `unsubscribe`.
+    #[must_use]
+    pub fn uri(&self) -> Option<Cow<'_, str>> {
+        self.string(self.parts.uri)
+    }
+
+    /// `params.arguments` as raw JSON; an object for `tools/call` and `prompts/get`.
+    #[must_use]
+    pub fn arguments(&self) -> Option<&str> {
+        self.parts.arguments.of(&self.text)
+    }
+
+    /// `params._meta`, an object as raw JSON.
+    #[must_use]
+    pub fn meta(&self) -> Option<&str> {
+        self.parts.meta.of(&self.text)
+    }
+
+    /// The progress token as written: of `params._meta`, and of `params` for
+    /// `notifications/progress`.
+    #[must_use]
+    pub fn progress_token(&self) -> Option<&str> {
+        self.parts.progress_token.of(&self.text)
+    }
+
+    /// `params.requestId` of `notifications/cancelled` as written.
+    #[must_use]
+    pub fn cancelled_id(&self) -> Option<&str> {
+        self.parts.cancelled_id.of(&self.text)
+    }
+
+    /// `params.requestId` of `notifications/cancelled`, owned, comparable with
+    /// [`Message::request_id`].
+    #[must_use]
+    pub fn cancelled_request_id(&self) -> Option<RequestId> {
+        self.cancelled_id().map(RequestId::from_token)
+    }
+
+    /// The revision that an `initialize` request offers (`params.protocolVersion`), or that a
+    /// response settles on (`result.protocolVersion`).
+    #[must_use]
+    pub fn protocol_version(&self) -> Option<Cow<'_, str>> {
+        self.string(self.parts.protocol_version)
+    }
+
+    /// `params.clientInfo` of `initialize` as raw JSON.
+    #[must_use]
+    pub fn client_info(&self) -> Option<&str> {
+        self.parts.client_info.of(&self.text)
+    }
+
+    /// `result` as raw JSON.
+    #[must_use]
+    pub fn result(&self) -> Option<&str> {
+        self.parts.result.of(&self.text)
+    }
+
+    /// `error`, an object with an integer `code` and a string `message`, as raw JSON.
+    #[must_use]
+    pub fn error(&self) -> Option<&str> {
+        self.parts.error.of(&self.text)
+    }
+
+    /// The message under another id; unchanged when it has none.
+    #[must_use]
+    pub fn with_id(&self, raw_id: &str) -> Bytes {
+        self.rewrite(&Rewrite { id: Some(raw_id), ..Rewrite::default() })
+    }
+
+    /// The cancellation of another request; unchanged when it names none.
+    #[must_use]
+    pub fn with_cancelled_id(&self, raw_id: &str) -> Bytes {
+        self.rewrite(&Rewrite { cancelled_id: Some(raw_id), ..Rewrite::default() })
+    }
+
+    /// The response with another result; unchanged when it has none.
+    #[must_use]
+    pub fn with_result(&self, raw_result: &str) -> Bytes {
+        self.rewrite(&Rewrite { result: Some(raw_result), ..Rewrite::default() })
+    }
+
+    /// The message with some tokens replaced and every other byte as it was, in at most one
+    /// allocation. What the message does not have is not added.
+    #[must_use]
+    pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Bytes {
+        let mut edits = [
+            (self.parts.id, rewrite.id),
+            (self.parts.progress_token, rewrite.progress_token),
+            (self.parts.cancelled_id, rewrite.cancelled_id),
+            (self.parts.result, rewrite.result),
+        ];
+        edits.sort_unstable_by_key(|(span, _)| span.start);
+        let edits = edits
+            .iter()
+            .filter(|(span, _)| !span.is_absent())
+            .filter_map(|(span, new)| new.map(|new| (*span, new)));
+        let grown = edits.clone().map(|(_, new)| new.len()).sum::<usize>();
+        if grown == 0 {
+            return self.bytes().clone();
+        }
+        let mut out = Vec::with_capacity(self.text.len() + grown);
+        let mut from = 0;
+        for (span, new) in edits {
+            out.extend_from_slice(self.between(from, span.start as usize));
+            out.extend_from_slice(new.as_bytes());
+            from = span.end as usize;
+        }
+        out.extend_from_slice(self.between(from, self.text.len()));
+        Bytes::from(out)
+    }
+
+    fn between(&self, from: usize, to: usize) -> &[u8] {
+        self.bytes().get(from..to).unwrap_or_default()
+    }
+
+    fn string(&self, span: Span) -> Option<Cow<'_, str>> {
+        span.of(&self.text).filter(|token| token.starts_with('"')).map(text::decode)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,406 @@
+//! From bytes to a [`Message`]: the envelope, and the members of `params` that decide what a
+//! message does.
+//!
+//! Members are checked as they pass, so that the first fault in the text is the one reported; what
+//! depends on several members is checked at the end. Faults that are not syntax never stop the
+//! scan: the id may still follow.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+
+use super::{Kind, Limits, Message, Parts};
+use crate::{
+    Method, ParseError,
+    ParseErrorKind::{self, InvalidParams, InvalidRequest, Syntax},
+    RequestId,
+    scan::{Fault, Scanner, Span, Stop},
+    text,
+};
+
+/// Longest id that is accepted, in bytes of its token: ids are kept for as long as the request is
+/// in flight.
+const MAX_ID: usize = 258;
+const ID_RULE: &str = "`id` must be a string of at most 256 bytes or an integer of 64 bits";
+const META_TOKEN_RULE: &str =
+    "`params._meta.progressToken` must be a string of at most 256 bytes or an integer of 64 bits";
+const TOKEN_RULE: &str =
+    "`params.progressToken` must be a string of at most 256 bytes or an integer of 64 bits";
+const CANCELLED_RULE: &str =
+    "`params.requestId` must be a string of at most 256 bytes or an integer of 64 bits";
+/// Longest method name in bytes.
+const MAX_METHOD: usize = 256;
+
+const ENVELOPE_KEYS: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
+const ERROR_KEYS: &[&str] = &["code", "message", "data"];
+const META_KEYS: &[&str] = &["progressToken"];
+/// Members directly in `params`, of every method and revision.
+const PARAMS_KEYS: &[&str] = &[
+    "_meta",
+    "argument",
+    "arguments",
+    "capabilities",
+    "clientInfo",
+    "context",
+    "cursor",
+    "data",
+    "elicitationId",
+    "inputResponses",
+    "level",
+    "logger",
+    "maxTokens",
+    "message",
+    "messages",
+    "mode",
+    "modelPreferences",
+    "name",
+    "notifications",
+    "progress",
+    "progressToken",
+    "protocolVersion",
+    "reason",
+    "ref",
+    "requestId",
+    "requestState",
+    "requestedSchema",
+    "systemPrompt",
+    "task",
+    "taskId",
+    "toolChoice",
+    "tools",
+    "total",
+    "uri",
+    "url",
+];
+
+/// The id of the envelope so far.
+#[derive(Clone, Copy)]
+enum Id {
+    Absent,
+    Null,
+    Valid(Span),
+    /// Of a wrong type, or there twice: no id to answer under.
+    Unusable,
+}
+
+/// What has been read of the envelope.
+struct Envelope {
+    parts: Parts,
+    id: Id,
+    jsonrpc: bool,
+    /// Whether `method` is there, even if it is not a name.
+    method_seen: bool,
+    method: Option<Method>,
+    params_token: Span,
+    request_id: Span,
+    result_version: Span,
+}
+
+pub(super) fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
+    if u32::try_from(bytes.len()).is_err() {
+        return Err(refusal(Syntax, None, "body of 4 GiB or more"));
+    }
+    let text = ByteString::try_from(bytes)
+        .map_err(|error| refusal(Syntax, Some(error.valid_up_to()), "body is not UTF-8"))?;
+    let mut scan = Scanner::new(&text, limits.max_depth);
+    let mut envelope = Envelope::new();
+    let read = envelope.read(&mut scan);
+    match scan.finish(read).and_then(|()| envelope.settle(&text)) {
+        Ok(kind) => Ok(Message { kind, method: envelope.method, parts: envelope.parts, text }),
+        Err(Fault { kind, offset, what }) => {
+            let id = match envelope.id {
+                Id::Valid(span) => span.of(&text).map(RequestId::from_token),
+                Id::Absent | Id::Null | Id::Unusable => None,
+            };
+            Err(ParseError { kind, id, offset, what })
+        }
+    }
+}
+
+impl Envelope {
+    fn new() -> Self {
+        Self {
+            parts: Parts::default(),
+            id: Id::Absent,
+            jsonrpc: false,
+            method_seen: false,
+            method: None,
+            params_token: Span::default(),
+            request_id: Span::default(),
+            result_version: Span::default(),
+        }
+    }
+
+    fn read(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
+        scan.white();
+        let at = scan.at();
+        match scan.peek() {
+            b'{' => {
+                scan.members(|scan, key| self.member(scan, key))?;
+            }
+            b'[' => {
+                scan.value()?;
+                scan.note(
+                    InvalidRequest,
+                    at,
+                    "batches are refused: array where one message should be",
+                );
+            }
+            _ => {
+                scan.value()?;
+                scan.note(InvalidRequest, at, "message is not an object");
+            }
+        }
+        scan.end()
+    }
+
+    fn member(&mut self, scan: &mut Scanner<'_>, key: &str) -> Result<(), Stop> {
+        let at = scan.at();
+        match key {
+            "jsonrpc" => {
+                let span = scan.value()?;
+                self.jsonrpc = true;
+                if scan.slice(span) != r#""2.0""# {
+                    scan.note(InvalidRequest, at, r#"`jsonrpc` must be "2.0""#);
+                }
+            }
+            "id" => self.read_id(scan)?,
+            "method" => self.read_method(scan)?,
+            "params" if scan.peek() == b'{' => {
+                let span = scan.members(|scan, key| self.param(scan, key))?;
+                self.parts.params = span;
+            }
+            "params" => {
+                scan.value()?;
+                scan.note(InvalidParams, at, "`params` must be an object");
+            }
+            "result" if scan.peek() == b'{' => {
+                let version = &mut self.result_version;
+                self.parts.result = scan.members(|scan, key| {
+                    let span = scan.value()?;
+                    if key == "protocolVersion" {
+                        *version = span;
+                    }
+                    Ok(())
+                })?;
+            }
+            "result" => self.parts.result = scan.value()?,
+            "error" => self.parts.error = read_error(scan)?,
+            _ => {
+                scan.refuse_variant(key, ENVELOPE_KEYS);
+                scan.value()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_id(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
+        let at = scan.at();
+        let span = scan.value()?;
+        let token = scan.slice(span);
+        // A second `id` is a duplicate key, noted when the object closes; neither is one to answer
+        // under.
+        self.id = match self.id {
+            Id::Absent if is_id(token) => Id::Valid(span),
+            Id::Absent if token == "null" => Id::Null,
+            Id::Absent | Id::Null | Id::Valid(_) | Id::Unusable => Id::Unusable,
+        };
+        if !is_id(token) && token != "null" {
+            scan.note(InvalidRequest, at, ID_RULE);
+        }
+        Ok(())
+    }
+
+    fn read_method(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
+        let at = scan.at();
+        let span = scan.value()?;
+        let token = scan.slice(span);
+        self.method_seen = true;
+        let name = text::decode(token);
+        if token.starts_with('"') && is_method_name(&name) {
+            self.parts.method = span;
+            self.method = Some(Method::from_name(&name));
+        } else {
+            let what = "`method` must be 1 to 256 characters of `A-Z a-z 0-9 _ / . $ -`";
+            scan.note(InvalidRequest, at, what);
+        }
+        Ok(())
+    }
+
+    fn param(&mut self, scan: &mut Scanner<'_>, key: &str) -> Result<(), Stop> {
+        let place = match key {
+            "name" => &mut self.parts.name,
+            "arguments" => &mut self.parts.arguments,
+            "uri" => &mut self.parts.uri,
+            "progressToken" => &mut self.params_token,
+            "requestId" => &mut self.request_id,
+            "protocolVersion" => &mut self.parts.protocol_version,
+            "clientInfo" => &mut self.parts.client_info,
+            "_meta" => return self.read_meta(scan),
+            _ => {
+                scan.refuse_variant(key, PARAMS_KEYS);
+                return scan.value().map(|_| ());
+            }
+        };
+        *place = scan.value()?;
+        Ok(())
+    }
+
+    fn read_meta(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
+        if scan.peek() != b'{' {
+            scan.note(InvalidParams, scan.at(), "`params._meta` must be an object");
+            return scan.value().map(|_| ());
+        }
+        let token = &mut self.parts.progress_token;
+        self.parts.meta = scan.members(|scan, key| {
+            let at = scan.at();
+            if key != "progressToken" {
+                scan.refuse_variant(key, META_KEYS);
+                return scan.value().map(|_| ());
+            }
+            *token = scan.value()?;
+            if !is_id(scan.slice(*token)) {
+                scan.note(InvalidParams, at, META_TOKEN_RULE);
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// What only the whole envelope can tell: its kind, and whether `params` fit the method.
+    fn settle(&mut self, text: &str) -> Result<Kind, Fault> {
+        if !self.jsonrpc {
+            return Err(fault(InvalidRequest, r#"`jsonrpc` is missing, it must be "2.0""#));
+        }
+        let kind = self.kind()?;
+        if let Id::Valid(span) = self.id {
+            self.parts.id = span;
+        }
+        if self.method != Some(Method::Initialize) {
+            self.parts.protocol_version = self.result_version;
+            self.parts.client_info = Span::default();
+        }
+        self.check_params(text)?;
+        Ok(kind)
+    }
+
+    fn kind(&self) -> Result<Kind, Fault> {
+        let result = !self.parts.result.is_absent();
+        let error = !self.parts.error.is_absent();
+        match (self.method_seen, result, error, self.id) {
+            (true, false, false, Id::Absent) => Ok(Kind::Notification),
+            (true, false, false, Id::Valid(_)) => Ok(Kind::Request),
+            (true, false, false, _) => Err(fault(InvalidRequest, "`id` of a request is null")),
+            (false, true, false, Id::Valid(_)) => Ok(Kind::Response),
+            (false, true, false, _) => Err(fault(InvalidRequest, "response has no `id`")),
+            (false, false, true, _) => Ok(Kind::Error),
+            (true, _, _, _) => {
+                Err(fault(InvalidRequest, "`method` together with `result` or `error`"))
+            }
+            (false, true, true, _) => Err(fault(InvalidRequest, "both `result` and `error`")),
+            (false, false, false, _) => {
+                Err(fault(InvalidRequest, "none of `method`, `result` and `error`"))
+            }
+        }
+    }
+
+    fn check_params(&mut self, text: &str) -> Result<(), Fault> {
+        let Some(method) = self.method else { return Ok(()) };
+        if matches!(method, Method::ToolsCall | Method::PromptsGet) {
+            check_string(
+                self.parts.name,
+                text,
+                "`params.name` must be a string that is not empty",
+            )?;
+            check_object(self.parts.arguments, text)?;
+        }
+        if matches!(
+            method,
+            Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe
+        ) {
+            check_string(self.parts.uri, text, "`params.uri` must be a string that is not empty")?;
+        }
+        if method == Method::Progress {
+            self.parts.progress_token = self.params_token;
+            check_id(self.params_token, text, TOKEN_RULE)?;
+        }
+        if method == Method::Cancelled {
+            self.parts.cancelled_id = self.request_id;
+            check_id(self.request_id, text, CANCELLED_RULE)?;
+        }
+        Ok(())
+    }
+}
+
+/// An `error` member: an object with an integer `code` and a string `message`.
+fn read_error(scan: &mut Scanner<'_>) -> Result<Span, Stop> {
+    let at = scan.at();
+    let what = "`error` must be an object with an integer `code` and a string `message`";
+    if scan.peek() != b'{' {
+        scan.note(InvalidRequest, at, what);
+        return scan.value();
+    }
+    let (mut code, mut message) = (false, false);
+    let span = scan.members(|scan, key| {
+        scan.refuse_variant(key, ERROR_KEYS);
+        let value = scan.value()?;
+        match key {
+            "code" => code = is_integer(scan.slice(value)),
+            "message" => message = scan.slice(value).starts_with('"'),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    if !(code && message) {
+        scan.note(InvalidRequest, at, what);
+    }
+    Ok(span)
+}
+
+fn check_string(span: Span, text: &str, what: &'static str) -> Result<(), Fault> {
+    check(span, text, what, |token| token.starts_with('"') && token.len() > 2)?;
+    if span.is_absent() { Err(fault(InvalidParams, what)) } else { Ok(()) }
+}
+
+fn check_object(span: Span, text: &str) -> Result<(), Fault> {
+    check(span, text, "`params.arguments` must be an object", |token| token.starts_with('{'))
+}
+
+fn check_id(span: Span, text: &str, what: &'static str) -> Result<(), Fault> {
+    check(span, text, what, is_id)
+}
+
+/// Nothing wrong with a member that is absent.
+fn check(
+    span: Span,
+    text: &str,
+    what: &'static str,
+    fits: impl FnOnce(&str) -> bool,
+) -> Result<(), Fault> {
+    if span.of(text).is_none_or(fits) {
+        return Ok(());
+    }
+    Err(Fault { kind: InvalidParams, offset: Some(span.start as usize), what: what.into() })
+}
+
+/// A string of bounded length, or an integer that an `i64` or a `u64` holds, spelled in the one
+/// plain way.
+fn is_id(token: &str) -> bool {
+    (token.starts_with('"') && token.len() <= MAX_ID) || is_integer(token)
+}
+
+fn is_integer(token: &str) -> bool {
+    token != "-0" && (token.parse::<u64>().is_ok() || token.parse::<i64>().is_ok())
+}
+
+fn is_method_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_/.$-".contains(&byte);
+    (1..=MAX_METHOD).contains(&name.len()) && name.bytes().all(allowed)
+}
+
+fn fault(kind: ParseErrorKind, what: &'static str) -> Fault {
+    Fault { kind, offset: None, what: what.into() }
+}
+
+fn refusal(kind: ParseErrorKind, offset: Option<usize>, what: &'static str) -> ParseError {
+    ParseError { kind, id: None, offset, what: what.into() }
+}
