@@ -1,0 +1,90 @@
+//! What policy is asked about: the fields of `input`, borrowed from the message and its session.
+//!
+//! The view is cheap to build (no field is copied); the `policy` crate turns into Rego values only
+//! the fields that the loaded rules read.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::{Agent, Identity, Stage, Transport};
+
+/// The document `input`, unevaluated. JSON members hold raw JSON text that has been validated.
+#[derive(Clone, Debug)]
+pub struct PolicyInput<'a> {
+    /// `input.stage`.
+    pub stage: Stage,
+    /// `input.method` and `input.request.method`.
+    pub method: &'a str,
+    /// `input.request.id`, raw JSON; absent for notifications.
+    pub id: Option<&'a str>,
+    /// `input.tool` and `input.request.tool`: the tool of `tools/call`, or the entry at stage list.
+    pub tool: Option<&'a str>,
+    /// `input.resource` and `input.request.resource`: the URI of `resources/*`.
+    pub resource: Option<&'a str>,
+    /// `input.prompt` and `input.request.prompt`: the prompt of `prompts/get`.
+    pub prompt: Option<&'a str>,
+    /// `input.arguments` and `input.request.arguments`, raw JSON.
+    pub arguments: Option<&'a str>,
+    /// `input.request.params`, raw JSON.
+    pub params: Option<&'a str>,
+    /// `input.request.size`: bytes of the message.
+    pub size: usize,
+    /// `input.result` at stage response, raw JSON of the result or error.
+    pub result: Option<&'a str>,
+    /// `input.agent`.
+    pub agent: &'a Arc<Agent>,
+    /// `input.identity`.
+    pub identity: &'a Arc<Identity>,
+    /// `input.session`.
+    pub session: SessionView<'a>,
+    /// `input.server`.
+    pub server: ServerView<'a>,
+    /// `input.context`.
+    pub context: ContextView<'a>,
+}
+
+/// `input.session`.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionView<'a> {
+    /// `id`: the public name of the session.
+    pub id: &'a str,
+    /// `request_count`: messages of the session so far, this one included.
+    pub request_count: u64,
+    /// `started_at`, given to policy in RFC 3339.
+    pub started_at: SystemTime,
+    /// `protocol_version`, once negotiated.
+    pub protocol_version: Option<&'a str>,
+    /// `client.name`, as the client calls itself.
+    pub client_name: Option<&'a str>,
+    /// `client.version`, as the client calls itself.
+    pub client_version: Option<&'a str>,
+}
+
+/// `input.server`.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerView<'a> {
+    /// `name`, as configured.
+    pub name: &'a str,
+    /// `transport`: `http`, `sse` or `stdio`.
+    pub transport: &'a str,
+    /// `url`, when it has one; without user, password and query.
+    pub url: Option<&'a str>,
+    /// `tool.description`: what the server says of the tool, at stage list.
+    pub tool_description: Option<&'a str>,
+    /// `tool.annotations`, raw JSON, at stage list.
+    pub tool_annotations: Option<&'a str>,
+}
+
+/// `input.context`.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextView<'a> {
+    /// `timestamp`, given to policy in RFC 3339 UTC.
+    pub timestamp: SystemTime,
+    /// `source_ip`: the client's address without the port; absent over stdio.
+    pub source_ip: Option<IpAddr>,
+    /// `environment`, as configured under `policy.environment`.
+    pub environment: &'a str,
+    /// `transport`: how the message came in.
+    pub transport: Transport,
+}
