@@ -1,0 +1,54 @@
+//! When a session was last used, and whether it is in use now.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use domain::Clock;
+
+/// The times of one session, all on the injected monotonic clock.
+pub(crate) struct Activity {
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    /// Nanoseconds from `started` to the last sign of life.
+    last: AtomicU64,
+    in_flight: AtomicUsize,
+}
+
+impl Activity {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let started = clock.monotonic();
+        Self { clock, started, last: AtomicU64::new(0), in_flight: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn age(&self) -> Duration {
+        self.clock.monotonic().saturating_duration_since(self.started)
+    }
+
+    pub(crate) fn touch(&self) {
+        let now = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
+        self.last.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Time from the last sign of life to `age`; zero while a call is in flight.
+    pub(crate) fn idle(&self, age: Duration) -> Duration {
+        if self.in_flight() > 0 {
+            return Duration::ZERO;
+        }
+        age.saturating_sub(Duration::from_nanos(self.last.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The end of a call is a sign of life; it is noted first, so that no one sees an idle session between.
+    pub(crate) fn leave(&self) {
+        self.touch();
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+}
