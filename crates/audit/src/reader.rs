@@ -1,0 +1,125 @@
+//! Questions to the log, while the gateway writes it or after.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, params_from_iter};
+
+use crate::filter::Condition;
+use crate::row::{self, Row};
+use crate::schema::{self, MIGRATIONS};
+use crate::{Error, Filter, store};
+
+/// How long a question waits for a lock; in WAL mode only the repair of a log after a crash takes one.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Reads a log without ever changing it.
+pub struct Reader {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the log at `path` for reading.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such file, or it is not an audit log that this release can read.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let path = std::path::absolute(path).map_err(|cause| Error::access(path, cause))?;
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => return Err(Error::Directory { path }),
+            Ok(_) => {}
+            Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::Missing { path });
+            }
+            Err(cause) => return Err(Error::access(&path, cause)),
+        }
+        let connection = match connect(&path, &path, OpenFlags::empty()) {
+            Err(Error::Sqlite { cause, .. }) if needs_snapshot(&path, &cause) => snapshot(&path)?,
+            other => other?,
+        };
+        Ok(Self { path, connection })
+    }
+
+    /// The rows that `filter` selects, by time.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sqlite`] when the log cannot be read.
+    pub fn query(&self, filter: &Filter) -> Result<Vec<Row>, Error> {
+        let order =
+            if filter.descending { "timestamp_us DESC, id DESC" } else { "timestamp_us, id" };
+        self.select(filter.condition(), order, filter.limit)
+    }
+
+    /// The rows that `filter` selects and that were written after row `after`, in the order of writing. The filter's
+    /// own order does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sqlite`] when the log cannot be read.
+    pub fn tail(&self, after: i64, filter: &Filter) -> Result<Vec<Row>, Error> {
+        self.select(filter.condition().and("id > ?", Some(after)), "id", filter.limit)
+    }
+
+    /// The number of the last row; zero when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sqlite`] when the log cannot be read.
+    pub fn last_id(&self) -> Result<i64, Error> {
+        let sql = "SELECT coalesce(max(id), 0) FROM audit_log";
+        self.connection
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(|cause| Error::sqlite(&self.path, cause))
+    }
+
+    fn select(&self, condition: Condition, order: &str, limit: u32) -> Result<Vec<Row>, Error> {
+        let Condition { sql, mut values } = condition;
+        let columns = row::COLUMNS.join(", ");
+        let sql = format!("SELECT {columns} FROM audit_log WHERE {sql} ORDER BY {order} LIMIT ?");
+        values.push(Value::from(limit));
+        let read = || -> rusqlite::Result<Vec<Row>> {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            statement.query_map(params_from_iter(values), Row::read)?.collect()
+        };
+        read().map_err(|cause| Error::sqlite(&self.path, cause))
+    }
+}
+
+/// Opens `name`, which names the file at `path`, and makes sure that it is a log.
+fn connect(path: &Path, name: &Path, flags: OpenFlags) -> Result<Connection, Error> {
+    let wrap = |cause| Error::sqlite(path, cause);
+    let read = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(name, read | flags)
+        .map_err(|cause| store::why_closed(path, false).unwrap_or_else(|| wrap(cause)))?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(wrap)?;
+    if schema::version(&connection, path, MIGRATIONS.len())? == 0 {
+        return Err(Error::Foreign { path: path.to_owned() });
+    }
+    connection
+        .execute_batch("PRAGMA query_only = ON; PRAGMA trusted_schema = OFF;")
+        .map_err(wrap)?;
+    Ok(connection)
+}
+
+/// Whether the file can only be read as it stands: SQLite wants to create files beside it, may not, and no writer has
+/// left any.
+fn needs_snapshot(path: &Path, cause: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{CannotOpen, ReadOnly};
+    matches!(cause.sqlite_error_code(), Some(CannotOpen | ReadOnly))
+        && !store::beside(path, "-wal").exists()
+}
+
+/// Opens a file that nobody writes, from a place where nothing can be written.
+fn snapshot(path: &Path) -> Result<Connection, Error> {
+    let name = path.to_string_lossy();
+    let name = name.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    let uri = PathBuf::from(format!("file:{name}?immutable=1"));
+    connect(path, &uri, OpenFlags::SQLITE_OPEN_URI)
+}
+
+#[cfg(test)]
+mod tests;
