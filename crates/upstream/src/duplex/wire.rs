@@ -1,0 +1,172 @@
+//! One pair of pipes, and what it reports to.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use domain::{Failure, Inbox};
+use http::{HeaderMap, StatusCode};
+use protocol::Message;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::failure;
+use crate::http::{HttpClient, discard, parse, post};
+use crate::ledger::Ledger;
+use crate::server::Shared;
+use crate::target::Target;
+
+/// Where a wire's background work reports to.
+pub(crate) struct End {
+    wire: u64,
+    shared: Arc<Shared>,
+    ledger: Arc<Ledger>,
+    inbox: Arc<dyn Inbox>,
+    failures: Arc<AtomicU32>,
+    dead: OnceLock<Failure>,
+    over: CancellationToken,
+}
+
+impl End {
+    /// The end of a wire that is being made.
+    pub(crate) fn new(
+        wire: u64,
+        shared: &Arc<Shared>,
+        ledger: &Arc<Ledger>,
+        inbox: &Arc<dyn Inbox>,
+        failures: &Arc<AtomicU32>,
+    ) -> Self {
+        Self {
+            wire,
+            shared: Arc::clone(shared),
+            ledger: Arc::clone(ledger),
+            inbox: Arc::clone(inbox),
+            failures: Arc::clone(failures),
+            dead: OnceLock::new(),
+            over: CancellationToken::new(),
+        }
+    }
+
+    /// Takes what the server sent, message or not.
+    pub(crate) async fn receive(&self, body: Bytes) {
+        match parse(body) {
+            Ok(message) => self.deliver(message).await,
+            Err(failure) => self.odd(&failure.detail),
+        }
+    }
+
+    async fn deliver(&self, message: Message) {
+        if let Some(message) = self.ledger.route(message).await {
+            self.inbox.deliver(message).await;
+        }
+    }
+
+    /// Notes something that is no message; it is dropped.
+    pub(crate) fn odd(&self, what: &str) {
+        self.ledger.odd(what);
+    }
+
+    /// The wire died, unasked: what was sent on it fails, once.
+    pub(crate) fn died(&self, failure: Failure) {
+        self.shared.lost(&failure);
+        if self.dead.set(failure.clone()).is_ok() {
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            self.ledger.fail(self.wire, &failure);
+            self.over.cancel();
+        }
+    }
+
+    /// Cancelled when the wire has died.
+    pub(crate) fn over(&self) -> CancellationToken {
+        self.over.clone()
+    }
+
+    /// What all sessions of the server share.
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+}
+
+/// One pair of pipes. Dropping it ends its background work.
+pub(crate) struct Wire {
+    end: Arc<End>,
+    out: Out,
+    stop: CancellationToken,
+}
+
+/// The way out.
+pub(crate) enum Out {
+    /// Lines of a child's standard input; the token is cancelled when the child was reaped.
+    Lines(mpsc::Sender<Bytes>, CancellationToken),
+    /// POSTs to the endpoint that the server announced.
+    Posts(Arc<HttpClient>, Target),
+}
+
+impl Wire {
+    /// A wire whose background work runs and ends with `stop`.
+    pub(crate) fn new(end: &Arc<End>, out: Out, stop: CancellationToken) -> Self {
+        Self { end: Arc::clone(end), out, stop }
+    }
+
+    /// Its number in the session.
+    pub(crate) fn id(&self) -> u64 {
+        self.end.wire
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.end.dead.get().is_some()
+    }
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    ///
+    /// The wire is dead, or the server refused the message.
+    pub(crate) async fn put(&self, body: Bytes) -> Result<(), Failure> {
+        if let Some(failure) = self.end.dead.get() {
+            return Err(failure.clone());
+        }
+        match &self.out {
+            Out::Lines(lines, _) => lines.send(body).await.map_err(|_| self.why()),
+            Out::Posts(client, endpoint) => {
+                let request = post(endpoint, HeaderMap::new(), body);
+                let sent = client.send(endpoint, request).await;
+                let response = sent.inspect_err(|failure| self.end.shared.lost(failure))?;
+                self.end.shared.reached();
+                match response.status() {
+                    status if status.is_success() => {
+                        discard(response.into_body());
+                        Ok(())
+                    }
+                    StatusCode::NOT_FOUND => {
+                        let failure = failure::forgotten();
+                        self.stop.cancel();
+                        self.end.died(failure.clone());
+                        Err(failure)
+                    }
+                    status => Err(failure::status(status, endpoint.shown())),
+                }
+            }
+        }
+    }
+
+    fn why(&self) -> Failure {
+        let dead = self.end.dead.get().cloned();
+        dead.unwrap_or_else(|| failure::broken("the server's standard input is closed"))
+    }
+
+    /// Ends the wire; returns when nothing of it is left.
+    pub(crate) async fn closed(&self) {
+        self.stop.cancel();
+        if let Out::Lines(_, gone) = &self.out {
+            gone.cancelled().await;
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,90 @@
+//! The failures of this crate: what the client is told, and what the operator is told.
+//!
+//! Client texts name no address and no path; details do, and neither holds a secret (user, password
+//! and query of a URL, session ids, values of environment variables).
+
+use std::error::Error;
+use std::fmt::Display;
+use std::time::Duration;
+
+use domain::{ErrorKind, Failure};
+
+const UPSTREAM: ErrorKind = ErrorKind::UpstreamError;
+
+/// The server could not be connected to or started; nothing was sent.
+pub(crate) fn unreachable(detail: impl Display) -> Failure {
+    Failure::new(UPSTREAM, "the server cannot be reached").detail(detail)
+}
+
+/// The connection ended between the message and its answer.
+pub(crate) fn broken(detail: impl Display) -> Failure {
+    Failure::new(UPSTREAM, "the connection to the server broke before it answered").detail(detail)
+}
+
+/// What came back is not MCP.
+pub(crate) fn protocol(detail: impl Display) -> Failure {
+    Failure::new(UPSTREAM, "the server's answer is not valid MCP").detail(detail)
+}
+
+/// The answer is over `upstream.max_message_bytes`.
+pub(crate) fn too_large(limit: usize) -> Failure {
+    let detail = format!("message of the server is over `upstream.max_message_bytes` ({limit})");
+    Failure::new(UPSTREAM, "the server's answer is too large").detail(detail)
+}
+
+/// No answer in time.
+pub(crate) fn timeout(limit: Duration, server: &str) -> Failure {
+    Failure::new(ErrorKind::UpstreamTimeout, "the server did not answer in time")
+        .detail(format!("server `{server}` did not answer within {limit:?} (`upstream.timeout`)"))
+}
+
+/// An HTTP status that is no answer.
+pub(crate) fn status(status: http::StatusCode, detail: impl Display) -> Failure {
+    let code = status.as_u16();
+    Failure::new(UPSTREAM, format!("the server answered with HTTP status {code}"))
+        .detail(format!("HTTP status {code} from {detail}"))
+}
+
+/// The server no longer knows the session it minted.
+pub(crate) fn forgotten() -> Failure {
+    Failure::new(UPSTREAM, "the server has ended this session; initialize again")
+}
+
+/// The child process has exited.
+pub(crate) fn ended(status: &std::process::ExitStatus) -> Failure {
+    // `exit status: 3` or `signal: 9 (SIGKILL)`.
+    Failure::new(UPSTREAM, format!("the server process ended ({status})"))
+}
+
+/// The session was closed on our side.
+pub(crate) fn closed() -> Failure {
+    Failure::new(UPSTREAM, "the session is closed")
+}
+
+/// The client cancelled the request.
+pub(crate) fn cancelled() -> Failure {
+    Failure::new(ErrorKind::Abandoned, "the request was cancelled")
+}
+
+/// The limit of requests at once was reached for as long as a request may take.
+pub(crate) fn overloaded(limit: usize) -> Failure {
+    Failure::new(ErrorKind::Overloaded, "too many requests wait for the server")
+        .detail(format!("`upstream.connection_pool.max_open` ({limit}) requests are in flight"))
+}
+
+/// The client reuses an id that is in flight.
+pub(crate) fn in_flight(id: impl Display) -> Failure {
+    let text = format!("a request with id `{id}` is already in flight in this session");
+    Failure::new(ErrorKind::InvalidRequest, text)
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,188 @@
+//! HTTP to the server: one pool of connections, bounded bodies, and the Streamable HTTP client.
+//!
+//! Redirects are never followed and no proxy is used: what the configuration names is what is
+//! dialled. Nothing that may have reached the server is sent a second time.
+
+mod events;
+mod link;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::Failure;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::timeout;
+
+pub(crate) use self::events::{EventReader, parse};
+pub(crate) use self::link::HttpLink;
+use crate::config::{ConnectionPool, Retry};
+use crate::target::Target;
+use crate::{Config, Error, failure};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+
+/// How much of a body that nobody needs is read, in bytes, and for how long.
+const LEFT_OVER: usize = 64 << 10;
+const LINGER: Duration = Duration::from_secs(1);
+
+// `protocol::header` spells these as the specification does; HTTP/2 wants them in lower case.
+const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// Sends requests to the server of one configuration, over a shared pool.
+pub(crate) struct HttpClient {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    retry: Retry,
+    max_message: usize,
+}
+
+impl HttpClient {
+    /// A client with an empty pool; nothing is dialled.
+    pub(crate) fn new(config: &Config) -> Result<Self, Error> {
+        let mut tcp = HttpConnector::new();
+        tcp.set_nodelay(true);
+        tcp.enforce_http(false);
+        tcp.set_keepalive(Some(Duration::from_secs(60)));
+        let https = HttpsConnectorBuilder::new()
+            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())?
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(tcp);
+        let ConnectionPool { max_idle, idle_timeout, .. } = config.connection_pool;
+        let keep = if idle_timeout.duration().is_zero() { 0 } else { max_idle };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(keep)
+            .pool_idle_timeout(idle_timeout.duration())
+            .pool_timer(TokioTimer::new())
+            .build(https);
+        Ok(Self { client, retry: config.retry.clone(), max_message: config.max_message_bytes })
+    }
+
+    /// Largest message in bytes.
+    pub(crate) fn max_message(&self) -> usize {
+        self.max_message
+    }
+
+    /// Sends a request; connecting is tried again as configured. The caller bounds the time.
+    ///
+    /// # Errors
+    ///
+    /// The server cannot be reached, or the connection broke before the head of the response.
+    pub(crate) async fn send(
+        &self,
+        target: &Target,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut failures = 0;
+        loop {
+            let error = match self.client.request(request.clone()).await {
+                Ok(response) => return Ok(response),
+                Err(error) => error,
+            };
+            failures += 1;
+            let detail = format!("{}: {}", target.shown(), failure::chain(&error));
+            if !error.is_connect() {
+                return Err(failure::broken(detail));
+            }
+            if failures >= self.retry.attempts() {
+                return Err(failure::unreachable(detail));
+            }
+            tracing::debug!(detail, failures, "connecting to the server failed, trying again");
+            tokio::time::sleep(self.retry.delay(failures)).await;
+        }
+    }
+
+    /// Reads a whole body of at most the largest message.
+    pub(crate) async fn collect(&self, body: Incoming) -> Result<Bytes, Failure> {
+        let limit = self.max_message;
+        if body.size_hint().lower() > limit as u64 {
+            return Err(failure::too_large(limit));
+        }
+        match Limited::new(body, limit).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => Err(failure::too_large(limit)),
+            Err(error) => Err(failure::broken(failure::chain(&*error))),
+        }
+    }
+}
+
+/// A POST of one message.
+pub(crate) fn post(target: &Target, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = request(Method::POST, target, headers, body);
+    request.headers_mut().insert(CONTENT_TYPE, JSON);
+    request.headers_mut().insert(ACCEPT, BOTH);
+    request
+}
+
+/// A GET of an event stream.
+pub(crate) fn get_events(target: &Target, headers: HeaderMap) -> Request<Full<Bytes>> {
+    let mut request = request(Method::GET, target, headers, Bytes::new());
+    request.headers_mut().insert(ACCEPT, EVENTS);
+    request
+}
+
+/// The end of a session.
+fn delete(target: &Target, headers: HeaderMap) -> Request<Full<Bytes>> {
+    request(Method::DELETE, target, headers, Bytes::new())
+}
+
+fn request(
+    method: Method,
+    target: &Target,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method;
+    *request.uri_mut() = target.uri().clone();
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Reads the little that is left of a body: a connection is used again only after its end.
+pub(crate) fn discard(body: Incoming) {
+    if !body.is_end_stream() {
+        let rest = Limited::new(body, LEFT_OVER).collect();
+        tokio::spawn(async move { drop(timeout(LINGER, rest).await) });
+    }
+}
+
+/// What the body of a response is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// `application/json`.
+    Json,
+    /// `text/event-stream`.
+    Events,
+    /// Anything else, or not said.
+    Other,
+}
+
+impl Media {
+    /// Reads `Content-Type`, whatever its case and parameters (RFC 9110, section 8.3).
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = value.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("application/json") {
+            Self::Json
+        } else if essence.eq_ignore_ascii_case("text/event-stream") {
+            Self::Events
+        } else {
+            Self::Other
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

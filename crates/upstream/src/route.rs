@@ -1,0 +1,49 @@
+//! The ways to a server that its configuration leaves open, in the order they are tried.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::TransportKind;
+use crate::http::HttpClient;
+use crate::stdio::ServerCommand;
+use crate::target::Target;
+use crate::{Config, Error};
+
+/// One way to speak to the server.
+pub(crate) enum Route {
+    /// Streamable HTTP at this address.
+    Http(Arc<HttpClient>, Target),
+    /// HTTP+SSE, its event stream at this address.
+    Sse(Arc<HttpClient>, Target),
+    /// A child process.
+    Stdio(Arc<ServerCommand>),
+}
+
+impl Route {
+    /// The routes of a valid configuration: at least one.
+    pub(crate) fn all(
+        config: &Config,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Vec<Self>, Error> {
+        let Some(url) = &config.url else {
+            let command = ServerCommand::new(config, environment)?;
+            return Ok(vec![Self::Stdio(Arc::new(command))]);
+        };
+        let client = Arc::new(HttpClient::new(config)?);
+        let given = Target::parse(url)?;
+        let usual = |path| given.resolve(path).filter(|_| given.is_bare());
+        let http = |target| Self::Http(Arc::clone(&client), target);
+        let sse = |target| Self::Sse(Arc::clone(&client), target);
+        let routes = match config.transport {
+            TransportKind::Http => vec![Some(http(given.clone())), usual("/mcp").map(http)],
+            TransportKind::Sse => vec![Some(sse(given.clone())), usual("/sse").map(sse)],
+            TransportKind::Auto | TransportKind::Stdio => vec![
+                Some(http(given.clone())),
+                Some(sse(given.clone())),
+                usual("/mcp").map(http),
+                usual("/sse").map(sse),
+            ],
+        };
+        Ok(routes.into_iter().flatten().collect())
+    }
+}

@@ -1,0 +1,207 @@
+//! One configured server: what its sessions share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use domain::{BoxFuture, Clock, Connection, Failure, Health, Inbox, Probe, ServerView, Upstream};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::health::LastSeen;
+use crate::route::Route;
+use crate::session::Session;
+use crate::throttle::Oddities;
+use crate::{Config, Error, failure};
+
+/// How long the server gets to take note of an end before it is left, or killed.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// An MCP server behind the gateway, by URL or by command.
+///
+/// Each client session gets a [`Connection`] of its own, with its own session at the server (its
+/// own event stream, its own child process); the pool of HTTP connections is shared.
+pub struct UpstreamServer {
+    shared: Arc<Shared>,
+}
+
+/// What all sessions of one server share.
+pub(crate) struct Shared {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    routes: Vec<Route>,
+    /// The route that worked last.
+    best: AtomicUsize,
+    slots: Option<Arc<Semaphore>>,
+    health: LastSeen,
+    oddities: Arc<Oddities>,
+}
+
+impl UpstreamServer {
+    /// Prepares a server; nothing is dialled or started. `environment` is that of the gateway, of
+    /// which a child process inherits what `upstream.env_allow` names.
+    ///
+    /// # Errors
+    ///
+    /// The configuration names no server, two, or a value that cannot be used.
+    pub fn new(
+        config: Config,
+        environment: impl IntoIterator<Item = (String, String)>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
+        config.validate()?;
+        let environment: BTreeMap<String, String> = environment.into_iter().collect();
+        let routes = Route::all(&config, &environment)?;
+        let limit = config.connection_pool.max_open;
+        let shared = Shared {
+            routes,
+            best: AtomicUsize::new(0),
+            slots: (limit > 0).then(|| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))),
+            health: LastSeen::new(),
+            oddities: Arc::new(Oddities::new(&clock)),
+            config,
+            clock,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Looks whether the server can be reached: a TCP connection to a URL, a program that can be
+    /// executed for a command. [`Probe::health`] tells the outcome.
+    pub async fn check(&self) {
+        let Some(route) = self.shared.route() else { return };
+        let checked = match route {
+            Route::Http(_, target) | Route::Sse(_, target) => match target.host_and_port() {
+                Some(address) => match timeout(GRACE, TcpStream::connect(address)).await {
+                    Ok(Ok(_)) => Ok(()),
+                    Ok(Err(error)) => Err(format!("{}: {error}", target.shown())),
+                    Err(_) => Err(format!("{}: no connection within {GRACE:?}", target.shown())),
+                },
+                None => Err(format!("{} has no host", target.shown())),
+            },
+            Route::Stdio(command) => command.check(),
+        };
+        match checked {
+            Ok(()) => self.shared.reached(),
+            Err(why) => self.shared.health.down(&why),
+        }
+    }
+
+    /// Messages of the server so far that were dropped because they answered no request in flight,
+    /// or were no messages.
+    #[must_use]
+    pub fn protocol_errors(&self) -> u64 {
+        self.shared.oddities.count()
+    }
+}
+
+impl Upstream for UpstreamServer {
+    fn connect(&self, inbox: Arc<dyn Inbox>) -> Arc<dyn Connection> {
+        Arc::new(Session::new(Arc::clone(&self.shared), inbox))
+    }
+
+    fn view(&self) -> ServerView<'_> {
+        let (transport, url) = match self.shared.route() {
+            Some(Route::Http(_, target)) => ("http", Some(target.shown())),
+            Some(Route::Sse(_, target)) => ("sse", Some(target.shown())),
+            Some(Route::Stdio(_)) | None => ("stdio", None),
+        };
+        ServerView {
+            name: self.shared.name(),
+            transport,
+            url,
+            tool_description: None,
+            tool_annotations: None,
+        }
+    }
+}
+
+impl Probe for UpstreamServer {
+    fn name(&self) -> &'static str {
+        "upstream"
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health.get()
+    }
+}
+
+impl Shared {
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Longest wait for an answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.config.timeout.duration()
+    }
+
+    /// When a request that starts now is given up.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout()
+    }
+
+    /// Where oddities of the server are counted.
+    pub(crate) fn oddities(&self) -> &Arc<Oddities> {
+        &self.oddities
+    }
+
+    /// The route that worked last, else the first to try.
+    fn route(&self) -> Option<&Route> {
+        self.routes.get(self.best.load(Ordering::Relaxed))
+    }
+
+    /// The routes to try, the one that worked last first.
+    pub(crate) fn routes(&self) -> impl Iterator<Item = (usize, &Route)> {
+        let best = self.best.load(Ordering::Relaxed);
+        let others = self.routes.iter().enumerate().filter(move |(index, _)| *index != best);
+        self.routes.get(best).map(|route| (best, route)).into_iter().chain(others)
+    }
+
+    /// Notes the route that worked.
+    pub(crate) fn found(&self, route: usize) {
+        self.best.store(route, Ordering::Relaxed);
+    }
+
+    /// A place among the requests at once.
+    ///
+    /// # Errors
+    ///
+    /// `Overloaded` when there was none until the deadline.
+    pub(crate) async fn slot(
+        &self,
+        deadline: Instant,
+    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let Some(slots) = &self.slots else { return Ok(None) };
+        let full = || failure::overloaded(self.config.connection_pool.max_open);
+        let slot = timeout_at(deadline, Arc::clone(slots).acquire_owned()).await;
+        slot.map_err(|_| full())?.map(Some).map_err(|_| full())
+    }
+
+    /// The server answered.
+    pub(crate) fn reached(&self) {
+        self.health.up();
+    }
+
+    /// The server could not be reached, or broke off.
+    pub(crate) fn lost(&self, failure: &Failure) {
+        self.health.down(&failure.detail);
+    }
+}
+
+/// The `BoxFuture` of a future.
+pub(crate) fn boxed<'a, T>(future: impl Future<Output = T> + Send + 'a) -> BoxFuture<'a, T> {
+    Box::pin(future)
+}
+
+#[cfg(test)]
+mod tests;

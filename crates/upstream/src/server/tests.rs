@@ -1,0 +1,164 @@
+//! The clients against real sockets and real processes.
+
+mod health;
+mod http;
+mod limits;
+mod oddities;
+mod probing;
+mod sse;
+mod stdio;
+
+use std::time::Duration;
+
+use domain::{
+    Answer, ErrorKind, MessageStream, Mode, Permit, Revision, Span, SystemClock, Verdict,
+};
+use futures_util::StreamExt;
+use protocol::{Kind, Message};
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::{Retry, TransportKind};
+
+/// Longest any test waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn permit() -> Permit {
+    let decision = domain::Decision {
+        verdict: Verdict::Allow,
+        reasons: Arc::default(),
+        matched_rule: None,
+        obligations: None,
+        error: None,
+        revision: Revision("test".into()),
+        cached: false,
+        elapsed: Duration::ZERO,
+    };
+    Permit::grant(&decision, Mode::Enforce).unwrap()
+}
+
+fn message(text: &str) -> Message {
+    Message::parse(text.to_owned().into()).unwrap()
+}
+
+fn call(id: u64, tool: &str) -> Message {
+    message(&format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}"}}}}"#
+    ))
+}
+
+/// A call that asks for progress under the token `"t"`.
+fn call_with_progress(id: u64, tool: &str) -> Message {
+    message(&format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"{tool}","_meta":{{"progressToken":"t"}}}}}}"#
+    ))
+}
+
+fn cancel(id: u64) -> Message {
+    message(&format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
+    ))
+}
+
+const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"init","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
+const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// Collects what answers no request.
+struct Collected(mpsc::Sender<Message>);
+
+impl Inbox for Collected {
+    fn deliver(&self, message: Message) -> BoxFuture<'_, ()> {
+        boxed(async move { self.0.send(message).await.unwrap() })
+    }
+}
+
+/// One server and one session with it.
+struct Rig {
+    server: Arc<UpstreamServer>,
+    connection: Arc<dyn Connection>,
+    inbox: mpsc::Receiver<Message>,
+}
+
+fn config(url: String) -> Config {
+    let mut config = Config { url: Some(url), ..Config::default() };
+    config.retry.initial_delay = Span::millis(1);
+    config.timeout = PATIENCE.into();
+    config
+}
+
+impl Rig {
+    fn new(config: Config) -> Self {
+        let server = UpstreamServer::new(config, std::env::vars(), Arc::new(SystemClock)).unwrap();
+        let server = Arc::new(server);
+        let (sender, inbox) = mpsc::channel(64);
+        let connection = server.connect(Arc::new(Collected(sender)));
+        Self { server, connection, inbox }
+    }
+
+    /// A rig whose session is initialised.
+    async fn open(config: Config) -> Self {
+        let rig = Self::new(config);
+        rig.initialize().await;
+        rig
+    }
+
+    async fn initialize(&self) {
+        let answer = self.ask(message(INITIALIZE)).await;
+        assert_eq!(answer.protocol_version().as_deref(), Some("2025-06-18"));
+        assert!(matches!(self.send(message(INITIALIZED)).await, Ok(Answer::Accepted)));
+    }
+
+    async fn send(&self, message: Message) -> Result<Answer, Failure> {
+        timeout(PATIENCE, self.connection.send(permit(), message)).await.expect("an answer in time")
+    }
+
+    /// Sends a request and reads its answer, streamed or not.
+    async fn ask(&self, message: Message) -> Message {
+        let pieces = self.pieces(message).await;
+        pieces.last().expect("an answer").as_ref().expect("no failure").clone()
+    }
+
+    /// Sends a request and reads all that comes back.
+    async fn pieces(&self, message: Message) -> Vec<Result<Message, Failure>> {
+        match self.send(message).await {
+            Ok(Answer::Message(message)) => vec![Ok(message)],
+            Ok(Answer::Stream(stream)) => timeout(PATIENCE, stream.collect()).await.unwrap(),
+            Ok(Answer::Accepted) => panic!("a request was accepted without an answer"),
+            Err(failure) => vec![Err(failure)],
+        }
+    }
+
+    /// Sends a request that must fail.
+    async fn failure(&self, message: Message) -> Failure {
+        let mut pieces = self.pieces(message).await;
+        pieces.pop().expect("an end").expect_err("a failure")
+    }
+
+    async fn stream(&self, message: Message) -> MessageStream {
+        match self.send(message).await {
+            Ok(Answer::Stream(stream)) => stream,
+            Ok(Answer::Message(_) | Answer::Accepted) => panic!("the answer is no stream"),
+            Err(failure) => panic!("{failure}"),
+        }
+    }
+
+    async fn delivered(&mut self) -> Message {
+        timeout(PATIENCE, self.inbox.recv()).await.expect("a message in time").unwrap()
+    }
+}
+
+#[track_caller]
+fn said(answer: &Message, text: &str) {
+    assert_eq!(answer.kind(), Kind::Response, "{answer:?}");
+    let result = answer.result().unwrap_or_default();
+    assert!(result.contains(text), "{result} does not say {text}");
+}
+
+/// What every failure must hold to: the client learns no address.
+#[track_caller]
+fn failed(failure: &Failure, kind: ErrorKind, text: &str) {
+    assert_eq!(failure.kind, kind, "{failure}");
+    let Failure { message, detail, .. } = failure;
+    assert!(message.contains(text) || detail.contains(text), "{failure:?} does not say {text}");
+    assert!(!message.contains("127.0.0.1"), "{message}");
+}

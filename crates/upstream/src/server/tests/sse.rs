@@ -1,0 +1,177 @@
+use super::*;
+use testkit::upstream::{
+    Answers, FakeServer, McpServer, Received, Step, answer, empty, event_stream,
+};
+
+fn sse(url: String) -> Config {
+    Config { transport: TransportKind::Sse, ..config(url) }
+}
+
+#[tokio::test]
+async fn answers_find_their_requests_on_the_one_stream() {
+    let server = McpServer::obliging(Answers::Json, false).await;
+    let rig = Rig::open(sse(server.sse_url())).await;
+    let calls = (0..20).map(|id| rig.ask(call(id, &format!("tool-{id}"))));
+    for (id, answer) in futures_util::future::join_all(calls).await.iter().enumerate() {
+        said(answer, &format!("\"tool-{id}\""));
+    }
+    let post = server.http().until(|r| r.mcp_method() == "tools/call").await;
+    assert_eq!(post.path, "/messages?sessionId=1");
+}
+
+#[tokio::test]
+async fn messages_of_the_server_come_through_the_inbox() {
+    let server = McpServer::obliging(Answers::Json, false).await;
+    let mut rig = Rig::open(sse(server.sse_url())).await;
+    let stream = server.streams()[0].clone();
+    stream.message(r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#).await;
+    stream.message(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#).await;
+    assert_eq!(rig.delivered().await.method_name(), "roots/list");
+    assert_eq!(rig.delivered().await.method_name(), "notifications/tools/list_changed");
+    rig.connection.close().await;
+    timeout(PATIENCE, stream.closed()).await.expect("close ends the stream");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_fails_its_requests_and_comes_back() {
+    let server =
+        McpServer::start(Answers::Json, false, |request| match request.name().as_deref() {
+            Some("break") => vec![Step::Break],
+            Some("hang") => vec![],
+            _ => vec![Step::Send(answer(request))],
+        })
+        .await;
+    let rig = Rig::open(sse(server.sse_url())).await;
+    let (hanging, broken) =
+        tokio::join!(rig.failure(call(1, "hang")), rig.failure(call(2, "break")));
+    for failure in [hanging, broken] {
+        failed(&failure, ErrorKind::UpstreamError, "broke");
+    }
+    said(&rig.ask(call(3, "echo")).await, "echo");
+    let methods: Vec<_> = server.http().so_far().iter().map(Received::mcp_method).collect();
+    let greetings = methods.iter().filter(|m| m.contains("initialize")).count();
+    assert_eq!(greetings, 4, "the client's opening words are repeated: {methods:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_is_reopened_without_waiting_for_a_message() {
+    let server = McpServer::obliging(Answers::Json, false).await;
+    let mut rig = Rig::open(sse(server.sse_url())).await;
+    let initialized = |count| {
+        let server = &server;
+        async move {
+            let mut seen = 0;
+            while seen < count {
+                let all =
+                    server.http().received(server.http().so_far().len() + usize::from(seen > 0));
+                seen = all
+                    .await
+                    .iter()
+                    .filter(|r| r.mcp_method() == "notifications/initialized")
+                    .count();
+            }
+        }
+    };
+    timeout(PATIENCE, initialized(1)).await.unwrap();
+    server.streams()[0].fail().await;
+    timeout(PATIENCE, initialized(2)).await.expect("the stream is opened again");
+    let stream = server.streams()[1].clone();
+    stream.message(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#).await;
+    assert_eq!(rig.delivered().await.method_name(), "notifications/tools/list_changed");
+}
+
+#[tokio::test]
+async fn progress_belongs_to_its_request() {
+    let update = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
+    let other = update.replace("\"t\"", "\"u\"");
+    let server = McpServer::start(Answers::Json, false, move |request| {
+        let steps = [update.to_owned(), other.clone(), answer(request)];
+        steps.map(Step::Send).to_vec()
+    })
+    .await;
+    let mut rig = Rig::open(sse(server.sse_url())).await;
+    let pieces = rig.pieces(call_with_progress(1, "echo")).await;
+    assert_eq!(pieces.len(), 2);
+    said(pieces[1].as_ref().unwrap(), "echo");
+    assert_eq!(rig.delivered().await.progress_token(), Some("\"u\""), "nobody asked for that");
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_times_out_and_is_cancelled() {
+    let server = McpServer::start(Answers::Json, false, |_| vec![]).await;
+    let rig = Rig::open(Config { timeout: Span::millis(200), ..sse(server.sse_url()) }).await;
+    failed(&rig.failure(call(7, "hang")).await, ErrorKind::UpstreamTimeout, "in time");
+    let told = server.http().until(|r| r.mcp_method() == "notifications/cancelled").await;
+    assert_eq!(told.message().unwrap().cancelled_id(), Some("2"));
+}
+
+#[tokio::test]
+async fn late_answers_are_dropped_and_counted() {
+    let server = McpServer::start(Answers::Json, false, |request| {
+        let hold = (request.name().as_deref() == Some("slow")).then_some(Step::Hold);
+        hold.into_iter().chain([Step::Send(answer(request))]).collect()
+    })
+    .await;
+    let rig = Rig::open(Config { timeout: Span::millis(300), ..sse(server.sse_url()) }).await;
+    failed(&rig.failure(call(7, "slow")).await, ErrorKind::UpstreamTimeout, "in time");
+    server.release(1);
+    // The stream keeps order only per sender: ask until the late answer was seen.
+    while rig.server.protocol_errors() == 0 {
+        said(&rig.ask(call(7, "echo")).await, "echo");
+    }
+    assert_eq!(rig.server.protocol_errors(), 1);
+}
+
+/// A server that announces that endpoint and counts what it is sent.
+async fn announcing(endpoint: &'static str) -> (FakeServer, Failure) {
+    let server = FakeServer::start(move |request| async move {
+        if request.method != "GET" {
+            return empty(202);
+        }
+        let (events, response) = event_stream();
+        events.raw(&format!("event: endpoint\ndata: {endpoint}\n\n")).await;
+        tokio::spawn(async move { events.closed().await });
+        response
+    })
+    .await;
+    let config = sse(server.url("/a/sse"));
+    let rig = Rig::new(Config { timeout: Span::millis(200), ..config });
+    let failure = rig.failure(call(1, "echo")).await;
+    (server, failure)
+}
+
+#[tokio::test]
+async fn an_endpoint_elsewhere_is_refused() {
+    for endpoint in ["http://evil.example/messages", "//evil.example/", "https://127.0.0.1/m"] {
+        let (server, failure) = announcing(endpoint).await;
+        failed(&failure, ErrorKind::UpstreamError, "another host");
+        assert!(server.so_far().iter().all(|r| r.method == "GET"));
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_is_resolved_against_the_address() {
+    for (endpoint, path) in [("messages", "/a/messages"), ("/m?s=1", "/m?s=1")] {
+        let (server, failure) = announcing(endpoint).await;
+        failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+        assert_eq!(server.so_far()[1].path, path);
+    }
+}
+
+#[tokio::test]
+async fn a_refused_message_is_a_failure() {
+    for (status, expected) in [(500, "HTTP status 500"), (404, "initialize again")] {
+        let server = FakeServer::start(move |request| async move {
+            if request.method != "GET" {
+                return empty(status);
+            }
+            let (events, response) = event_stream();
+            events.raw("event: endpoint\ndata: /m\n\n").await;
+            tokio::spawn(async move { events.closed().await });
+            response
+        })
+        .await;
+        let rig = Rig::new(sse(server.url("/sse")));
+        failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, expected);
+    }
+}
