@@ -1,0 +1,135 @@
+//! Metrics whose value another part of the gateway already has: they are read when they are scraped.
+
+use std::collections::HashMap;
+
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+/// A value that is asked for at each scrape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reading {
+    /// Sessions that are open.
+    ActiveSessions,
+    /// Whether the server can be reached: 1 or 0.
+    UpstreamConnected,
+    /// Rows that are in the audit log.
+    AuditRecordsWritten,
+    /// Rows that were lost, all on errors of the database.
+    AuditRecordsDropped,
+    /// Rows that wait to be written.
+    AuditBufferSize,
+    /// Transactions of the audit log.
+    AuditFlushes,
+    /// Lines of the gateway's own log that were lost because the log could not keep up.
+    LogLinesDropped,
+}
+
+impl Reading {
+    /// Every reading.
+    pub const ALL: [Self; 7] = [
+        Self::ActiveSessions,
+        Self::UpstreamConnected,
+        Self::AuditRecordsWritten,
+        Self::AuditRecordsDropped,
+        Self::AuditBufferSize,
+        Self::AuditFlushes,
+        Self::LogLinesDropped,
+    ];
+
+    /// The name of the metric and what it says.
+    const fn text(self) -> (&'static str, &'static str) {
+        match self {
+            Self::ActiveSessions => ("mcp_proxy_active_sessions", "Sessions that are open."),
+            Self::UpstreamConnected => {
+                ("mcp_proxy_upstream_connected", "Whether the server can be reached: 1 or 0.")
+            }
+            Self::AuditRecordsWritten => {
+                ("mcp_proxy_audit_records_written_total", "Rows written to the audit log.")
+            }
+            Self::AuditRecordsDropped => {
+                ("mcp_proxy_audit_records_dropped_total", "Rows lost on errors of the audit log.")
+            }
+            Self::AuditBufferSize => {
+                ("mcp_proxy_audit_buffer_size", "Rows that wait to be written.")
+            }
+            Self::AuditFlushes => {
+                ("mcp_proxy_audit_flushes_total", "Transactions of the audit log.")
+            }
+            Self::LogLinesDropped => {
+                ("mcp_proxy_log_lines_dropped_total", "Lines of the gateway's log that were lost.")
+            }
+        }
+    }
+
+    const fn kind(self) -> MetricType {
+        match self {
+            Self::ActiveSessions | Self::UpstreamConnected | Self::AuditBufferSize => {
+                MetricType::GAUGE
+            }
+            Self::AuditRecordsWritten
+            | Self::AuditRecordsDropped
+            | Self::AuditFlushes
+            | Self::LogLinesDropped => MetricType::COUNTER,
+        }
+    }
+
+    /// Whether the metric carries the label `server`.
+    const fn names_server(self) -> bool {
+        matches!(self, Self::UpstreamConnected)
+    }
+}
+
+/// A function that is a metric.
+pub(crate) struct Collected<F> {
+    desc: Desc,
+    reading: Reading,
+    server: Option<String>,
+    value: F,
+}
+
+impl<F: Fn() -> u64> Collected<F> {
+    pub(crate) fn new(reading: Reading, server: &str, value: F) -> Result<Self, prometheus::Error> {
+        let server = reading.names_server().then(|| server.to_owned());
+        let labels: HashMap<_, _> =
+            server.iter().map(|name| ("server".to_owned(), name.clone())).collect();
+        let (name, help) = reading.text();
+        let desc = Desc::new(name.to_owned(), help.to_owned(), Vec::new(), labels)?;
+        Ok(Self { desc, reading, server, value })
+    }
+}
+
+impl<F: Fn() -> u64 + Send + Sync> Collector for Collected<F> {
+    fn desc(&self) -> Vec<&Desc> {
+        vec![&self.desc]
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus has no other number")]
+        let value = (self.value)() as f64;
+        let mut metric = Metric::default();
+        if self.reading.kind() == MetricType::GAUGE {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        } else {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        }
+        metric.set_label(self.server.iter().map(|name| label("server", name)).collect());
+        let (name, help) = self.reading.text();
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(self.reading.kind());
+        family.set_metric(vec![metric]);
+        vec![family]
+    }
+}
+
+fn label(name: &str, value: &str) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
