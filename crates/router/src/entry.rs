@@ -1,0 +1,353 @@
+//! The record of a message while it is under way.
+//!
+//! An [`Entry`] is opened before anything is known of the message and holds room in the audit log
+//! from then on. Whoever ends the message turns the entry into the reply; if nobody does (the client
+//! went away and the future was dropped, or a panic unwound) the entry records itself. Invariant:
+//! [`Entry::close`] is the only way to the log, and it empties the entry, so that a message has
+//! exactly one row and is counted exactly once.
+
+use std::borrow::Cow;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use domain::{
+    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, Slot, Stage,
+    Verdict, random_uuid,
+};
+use protocol::{Message, Method, ProtocolVersion};
+use session::Session;
+
+use crate::reply::{Trace, Unrecorded};
+use crate::{Caller, Router};
+
+/// How much of an answer `audit.capture.response_summary` keeps, in bytes.
+const SUMMARY_BYTES: usize = 200;
+
+pub(crate) struct Entry {
+    router: Arc<Router>,
+    open: Option<Open>,
+    started: Instant,
+    method: Method,
+    trace: Trace,
+    lap: Lap,
+}
+
+/// What an entry holds until it is closed.
+struct Open {
+    /// Room in the log; none while it is being waited for.
+    slot: Option<Box<dyn Slot>>,
+    event: Box<AuditEvent>,
+}
+
+/// What the time of the message is being spent on.
+enum Lap {
+    /// What has no column of its own.
+    Other,
+    /// Waiting for the server, since then.
+    Waiting(Instant),
+    /// Looking into the answer, since then and with that much time spent on policy before.
+    Inspecting(Instant, Duration),
+}
+
+impl Router {
+    /// Opens the record of a message of `size` bytes, waiting for room in the log.
+    pub(crate) async fn open_entry(
+        self: &Arc<Self>,
+        caller: &Caller,
+        size: usize,
+    ) -> Result<Entry, Unrecorded> {
+        let started = self.ports.clock.monotonic();
+        let trace = Trace { request_id: random_uuid(), decision_id: random_uuid() };
+        let event = Box::new(self.blank_event(caller, size, trace));
+        self.ports.metrics.request_started();
+        let mut entry = Entry {
+            router: Arc::clone(self),
+            open: Some(Open { slot: None, event }),
+            started,
+            method: Method::Other,
+            trace,
+            lap: Lap::Other,
+        };
+        match self.ports.recorder.reserve().await {
+            Ok(slot) => {
+                if let Some(open) = &mut entry.open {
+                    open.slot = Some(slot);
+                }
+                Ok(entry)
+            }
+            Err(failure) => {
+                entry.note(&failure.detail);
+                entry.close(Some(failure.kind));
+                Err(Unrecorded { failure, trace })
+            }
+        }
+    }
+
+    fn blank_event(&self, caller: &Caller, size: usize, trace: Trace) -> AuditEvent {
+        AuditEvent {
+            request_id: trace.request_id,
+            decision_id: trace.decision_id,
+            received_at: self.ports.clock.wall(),
+            session_id: None,
+            agent: Arc::clone(&self.options.agent),
+            identity: Arc::clone(&self.options.identity),
+            stage: Stage::Request,
+            mode: self.options.mode,
+            transport: caller.transport,
+            source_ip: caller.source_ip,
+            user_agent: caller.user_agent.clone(),
+            environment: Arc::clone(&self.options.environment),
+            protocol_version: None,
+            method: Box::default(),
+            tool: None,
+            resource_uri: None,
+            prompt: None,
+            arguments: None,
+            decision: Outcome::Error,
+            forwarded: false,
+            matched_rule: None,
+            reasons: Arc::default(),
+            obligations: None,
+            policy_revision: None,
+            server: Arc::clone(&self.server),
+            latency: Latency::default(),
+            request_bytes: size as u64,
+            response_bytes: 0,
+            response_summary: None,
+            error_kind: None,
+            error: None,
+        }
+    }
+}
+
+/// What becomes known on the way.
+impl Entry {
+    /// When the message was complete, on the wall clock.
+    pub(crate) fn received_at(&self) -> SystemTime {
+        self.open.as_ref().map_or(SystemTime::UNIX_EPOCH, |open| open.event.received_at)
+    }
+
+    /// Notes what the message is.
+    pub(crate) fn describe(&mut self, message: &Message) {
+        let capture_arguments = self.router.options.capture_arguments;
+        let method = message.method().unwrap_or(Method::Other);
+        self.method = method;
+        let Some(event) = self.event() else { return };
+        event.method = message.method_name().into();
+        let name = || message.name().map(Box::from);
+        event.tool = if method == Method::ToolsCall { name() } else { None };
+        event.prompt = if method == Method::PromptsGet { name() } else { None };
+        event.resource_uri = message.uri().map(Box::from);
+        if capture_arguments {
+            event.arguments = message.arguments().map(Box::from);
+        }
+    }
+
+    /// Notes the session of the message.
+    pub(crate) fn belongs_to(&mut self, session: &Session) {
+        let Some(event) = self.event() else { return };
+        event.session_id = Some(session.id().clone());
+        event.agent = Arc::clone(session.agent());
+        event.identity = Arc::clone(session.identity());
+        event.protocol_version = session.negotiated().map(ProtocolVersion::as_str);
+    }
+
+    /// Notes a decision. The last one stands, except that a denial is not undone. Those on the
+    /// entries of a list say nothing of the list.
+    pub(crate) fn decided(&mut self, stage: Stage, decision: &Decision) {
+        let Some(event) = self.event() else { return };
+        event.latency.policy += decision.elapsed;
+        if let Some(error) = &decision.error {
+            event.error.get_or_insert_with(|| Box::from(&**error));
+        }
+        let denied = event.policy_revision.is_some() && event.decision != Outcome::Allow;
+        if denied || stage == Stage::List {
+            return;
+        }
+        event.stage = stage;
+        event.decision = match (decision.verdict, &decision.error) {
+            (Verdict::Allow, _) => Outcome::Allow,
+            (Verdict::Deny, None) => Outcome::Deny,
+            (Verdict::Deny, Some(_)) => Outcome::Error,
+        };
+        event.matched_rule.clone_from(&decision.matched_rule);
+        event.reasons = Arc::clone(&decision.reasons);
+        event.obligations.clone_from(&decision.obligations);
+        event.policy_revision = Some(Arc::clone(&decision.revision.0));
+    }
+
+    /// Notes whether the message leaves the gateway on the other side.
+    pub(crate) fn forwarded(&mut self, forwarded: bool) {
+        if let Some(event) = self.event() {
+            event.forwarded = forwarded;
+        }
+    }
+
+    /// Sends the message to the server, noting that it leaves and how long the server takes.
+    pub(crate) async fn send(
+        &mut self,
+        sending: impl Future<Output = Result<Answer, Failure>>,
+    ) -> Result<Answer, Failure> {
+        self.forwarded(true);
+        self.wait();
+        let answer = sending.await;
+        self.waited();
+        match &answer {
+            // Its end is counted when it has come.
+            Ok(Answer::Stream(_)) => {}
+            Ok(Answer::Accepted | Answer::Message(_)) => self.served(None),
+            Err(failure) if never_left(failure.kind) => self.forwarded(false),
+            Err(failure) => self.served(Some(failure.kind)),
+        }
+        answer
+    }
+
+    /// From now on the time is the server's.
+    pub(crate) fn wait(&mut self) {
+        self.lap = Lap::Waiting(self.now());
+    }
+
+    /// The server's time is over, that of looking into its answer begins.
+    pub(crate) fn waited(&mut self) {
+        let now = self.now();
+        self.end_lap(now);
+        let policy = self.event().map_or(Duration::ZERO, |event| event.latency.policy);
+        self.lap = Lap::Inspecting(now, policy);
+    }
+
+    /// The answer has been looked into.
+    pub(crate) fn inspected(&mut self) {
+        let now = self.now();
+        self.end_lap(now);
+    }
+
+    /// Counts how the server ended its part.
+    pub(crate) fn served(&mut self, error: Option<ErrorKind>) {
+        let elapsed = self.event().map_or(Duration::ZERO, |event| event.latency.upstream);
+        self.router.ports.metrics.upstream_done(error, elapsed);
+    }
+
+    /// Notes the revision of MCP that this message settled.
+    pub(crate) fn negotiated(&mut self, version: ProtocolVersion) {
+        if let Some(event) = self.event() {
+            event.protocol_version = Some(version.as_str());
+        }
+    }
+
+    /// The names of the message in the log.
+    pub(crate) fn trace(&self) -> Trace {
+        self.trace
+    }
+
+    /// What a denial does.
+    pub(crate) fn mode(&self) -> Mode {
+        self.router.options.mode
+    }
+
+    /// Counts bytes that go back to the sender.
+    pub(crate) fn answered(&mut self, bytes: usize) {
+        if let Some(event) = self.event() {
+            event.response_bytes += bytes as u64;
+        }
+    }
+
+    /// Keeps the beginning of an account of the answer, if the configuration asks for it.
+    pub(crate) fn summarise<'a>(&mut self, account: impl FnOnce() -> Cow<'a, str>) {
+        if !self.router.options.capture_responses {
+            return;
+        }
+        let Some(event) = self.event() else { return };
+        let account = account();
+        let end = account.floor_char_boundary(SUMMARY_BYTES);
+        event.response_summary = account.get(..end).map(Box::from);
+    }
+
+    /// Notes what went wrong, for the operator.
+    pub(crate) fn note(&mut self, detail: &str) {
+        let Some(event) = self.event() else { return };
+        event.error = Some(match event.error.take() {
+            Some(earlier) => format!("{earlier}; {detail}").into(),
+            None => detail.into(),
+        });
+    }
+
+    fn now(&self) -> Instant {
+        self.router.ports.clock.monotonic()
+    }
+
+    fn end_lap(&mut self, now: Instant) {
+        let lap = std::mem::replace(&mut self.lap, Lap::Other);
+        let Some(event) = self.event() else { return };
+        let latency = &mut event.latency;
+        match lap {
+            Lap::Other => {}
+            Lap::Waiting(from) => latency.upstream += now.duration_since(from),
+            Lap::Inspecting(from, policy) => {
+                let deciding = latency.policy.saturating_sub(policy);
+                latency.inspect += now.duration_since(from).saturating_sub(deciding);
+            }
+        }
+    }
+
+    fn event(&mut self) -> Option<&mut AuditEvent> {
+        self.open.as_mut().map(|open| &mut *open.event)
+    }
+}
+
+/// The end.
+impl Entry {
+    /// Hands the event over. Every way of ending comes here; the first time counts.
+    pub(crate) fn close(&mut self, error_kind: Option<ErrorKind>) {
+        let now = self.now();
+        self.end_lap(now);
+        let Some(Open { slot, mut event }) = self.open.take() else { return };
+        event.latency.total = now.duration_since(self.started);
+        event.error_kind = error_kind;
+        self.router.ports.metrics.request_done(self.method, error_kind, event.latency.total);
+        if let Some(kind) = error_kind {
+            log(kind, &event);
+        }
+        if let Some(slot) = slot {
+            slot.record(event);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if self.open.is_none() {
+            return;
+        }
+        let (kind, text) = if std::thread::panicking() {
+            (ErrorKind::Internal, "a panic ended the handling of the message")
+        } else {
+            (ErrorKind::Abandoned, "the client went away before the answer")
+        };
+        self.note(text);
+        self.close(Some(kind));
+    }
+}
+
+/// Whether a connection fails so before it sends anything.
+fn never_left(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Overloaded)
+}
+
+/// Tells the operator, who need not have an audit log. Clients can make mistakes in any number, so
+/// these are kept low.
+fn log(kind: ErrorKind, event: &AuditEvent) {
+    let AuditEvent { request_id, method, tool, error, .. } = event;
+    let error = error.as_deref().unwrap_or_default();
+    match kind.origin() {
+        _ if kind == ErrorKind::PolicyDenied => {
+            tracing::info!(%request_id, %method, tool, %kind, "message denied");
+        }
+        Origin::Downstream => {
+            tracing::debug!(%request_id, %method, tool, %kind, error, "message failed");
+        }
+        Origin::Upstream | Origin::Internal => {
+            tracing::warn!(%request_id, %method, tool, %kind, error, "message failed");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The path itself. Each line of [`Router::receive`] and [`Router::handle`] is a step of it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use domain::{Answer, ErrorKind, Failure, Permit, Stage};
+use protocol::{Kind, Message};
+use session::Session;
+
+use crate::entry::Entry;
+use crate::inspect::Answering;
+use crate::lifecycle::NewSession;
+use crate::reply::Reply;
+use crate::subject::Subject;
+use crate::{Caller, Router, Ticket};
+
+/// A message that was read and whose sender is known.
+pub struct Received {
+    pub(crate) arrival: Arrival,
+    pub(crate) entry: Entry,
+    /// The session, if this message opened it.
+    pub(crate) opened: Option<NewSession>,
+}
+
+/// A message, where it came from, and when.
+pub(crate) struct Arrival {
+    pub(crate) message: Message,
+    pub(crate) session: Arc<Session>,
+    pub(crate) caller: Caller,
+    /// Requests of the session when this message came, itself included.
+    pub(crate) request_count: u64,
+    pub(crate) at: SystemTime,
+}
+
+impl Received {
+    /// Whether the message is a request: anything else is accepted at once and handled behind.
+    #[must_use]
+    pub fn expects_answer(&self) -> bool {
+        self.arrival.message.kind() == Kind::Request
+    }
+
+    /// The session it belongs to.
+    #[must_use]
+    pub fn session(&self) -> &Arc<Session> {
+        &self.arrival.session
+    }
+}
+
+impl Router {
+    /// The first half of the path: parse and identify.
+    ///
+    /// # Errors
+    ///
+    /// The reply to a message that could not be read or belongs to no session. It is recorded.
+    pub async fn receive(
+        self: &Arc<Self>,
+        body: Bytes,
+        caller: Caller,
+        ticket: Ticket,
+    ) -> Result<Received, Reply> {
+        let mut entry = match self.open_entry(&caller, body.len()).await {
+            Ok(entry) => entry,
+            Err(unrecorded) => return Err(unrecorded.reply_to(body)),
+        };
+        let message = match Message::parse(body) {
+            Ok(message) => message,
+            Err(error) => return Err(entry.refuse_unread(&error)),
+        };
+        entry.describe(&message);
+        let (session, opened) = match self.identify(&message, &caller, ticket) {
+            Ok(identified) => identified,
+            Err(failure) => return Err(entry.fail(message.id(), &failure)),
+        };
+        entry.belongs_to(&session);
+        let request_count = match message.kind() {
+            Kind::Request => session.count_request(),
+            Kind::Notification | Kind::Response | Kind::Error => session.request_count(),
+        };
+        let arrival = Arrival { message, session, caller, request_count, at: entry.received_at() };
+        Ok(Received { arrival, entry, opened })
+    }
+
+    /// The second half of the path: decide, forward, inspect, record, reply.
+    pub async fn handle(self: &Arc<Self>, received: Received) -> Reply {
+        match received.arrival.message.kind() {
+            Kind::Request | Kind::Notification => self.pass_up(received).await,
+            Kind::Response | Kind::Error => self.pass_answer_up(received).await,
+        }
+    }
+
+    /// A request or notification on its way to the server. A session that it opened and that is not
+    /// announced in the reply ends with `opened`.
+    async fn pass_up(self: &Arc<Self>, received: Received) -> Reply {
+        let Received { arrival, mut entry, opened } = received;
+        let (message, session) = (&arrival.message, &arrival.session);
+        let decision = {
+            let subject = Subject::of(self, &arrival);
+            self.decide(&subject.input(Stage::Request), &mut entry)
+        };
+        let Some(permit) = Permit::grant(&decision, self.options.mode) else {
+            return entry.deny(message.id(), &decision);
+        };
+        let in_flight = session.enter();
+        let answer = entry.send(session.connection().send(permit, message.clone())).await;
+        match (answer, message.kind()) {
+            (Ok(Answer::Accepted), Kind::Notification) => entry.accept(),
+            (Ok(Answer::Message(response)), Kind::Request) => {
+                Answering::new(self, arrival, entry, opened, in_flight).reply(&response).await
+            }
+            (Ok(Answer::Stream(messages)), Kind::Request) => {
+                Answering::new(self, arrival, entry, opened, in_flight).stream(messages).await
+            }
+            (Ok(_), _) => {
+                let text = "the server's answer does not fit the message";
+                entry.fail(message.id(), &Failure::new(ErrorKind::UpstreamError, text))
+            }
+            (Err(failure), _) => {
+                if failure.kind == ErrorKind::SessionNotFound {
+                    // The server knows the session no more: the client is to open a new one.
+                    self.discard(session);
+                }
+                entry.fail(message.id(), &failure)
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! The other direction: requests and notifications of the server, and the client's answers.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use domain::{BoxFuture, ErrorKind, Failure, Inbox, Permit, Stage};
+use protocol::{Kind, Message, encode};
+use session::{Parked, Pushed, Session};
+
+use crate::ending::denial;
+use crate::entry::Entry;
+use crate::handle::{Arrival, Received};
+use crate::reply::Reply;
+use crate::subject::Subject;
+use crate::{Caller, Router};
+
+/// Takes what the server sends outside any answer to the stream of one session.
+pub(crate) struct SessionInbox {
+    pub(crate) router: Weak<Router>,
+    pub(crate) session: Weak<Session>,
+}
+
+impl Inbox for SessionInbox {
+    fn deliver(&self, message: Message) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let (Some(router), Some(session)) = (self.router.upgrade(), self.session.upgrade())
+            else {
+                return;
+            };
+            let Some(cleared) = router.pass_down(&session, message).await else { return };
+            match session.outbox().push(cleared.bytes.clone()).await {
+                Pushed::Queued => drop(cleared.delivered()),
+                Pushed::Dropped => cleared.lost().await,
+            }
+        })
+    }
+}
+
+/// A message of the server that may pass and is about to be handed to the client.
+pub(crate) struct Cleared {
+    arrival: Arrival,
+    bytes: Bytes,
+    own_id: Option<u64>,
+    entry: Entry,
+}
+
+impl Cleared {
+    /// The id under which the client answers, if it is a request.
+    pub(crate) fn own_id(&self) -> Option<u64> {
+        self.own_id
+    }
+
+    /// The client gets it.
+    pub(crate) fn delivered(mut self) -> Bytes {
+        self.entry.forwarded(true);
+        self.entry.close(None);
+        self.bytes
+    }
+
+    /// The client does not get it: nobody reads its stream, and the queue is full.
+    async fn lost(mut self) {
+        let Arrival { message, session, .. } = &self.arrival;
+        if let Some(id) = self.own_id {
+            session.server_requests().unpark(id);
+        }
+        let gone = Failure::new(ErrorKind::Overloaded, "the client does not take messages now");
+        self.entry.give_up(&gone);
+        refuse(session, message, &gone).await;
+    }
+}
+
+impl Router {
+    /// A request or notification of the server on its way to the client: decided and recorded like
+    /// any other message. `None` when it may not pass; the server is told, if it waits for an answer.
+    pub(crate) async fn pass_down(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        message: Message,
+    ) -> Option<Cleared> {
+        let caller = Caller { transport: session.transport(), source_ip: None, user_agent: None };
+        let mut entry = match self.open_entry(&caller, message.bytes().len()).await {
+            Ok(entry) => entry,
+            Err(unrecorded) => {
+                refuse(session, &message, &unrecorded.failure).await;
+                return None;
+            }
+        };
+        entry.describe(&message);
+        entry.belongs_to(session);
+        let (request_count, at) = (session.request_count(), entry.received_at());
+        let session = Arc::clone(session);
+        let arrival = Arrival { message, session, caller, request_count, at };
+        let decision = {
+            let subject = Subject::of(self, &arrival);
+            self.decide(&subject.input(Stage::ServerRequest), &mut entry)
+        };
+        let Arrival { message, session, .. } = &arrival;
+        if Permit::grant(&decision, self.options.mode).is_none() {
+            let kind = denial(&decision);
+            entry.close(Some(kind));
+            refuse(session, message, &Failure::new(kind, "denied by policy")).await;
+            return None;
+        }
+        match under_own_id(session, message) {
+            Ok((bytes, own_id)) => Some(Cleared { arrival, bytes, own_id, entry }),
+            Err(failure) => {
+                entry.give_up(&failure);
+                refuse(session, message, &failure).await;
+                None
+            }
+        }
+    }
+
+    /// The client's answer to a request of the server, on its way up under the server's own id.
+    pub(crate) async fn pass_answer_up(self: &Arc<Self>, received: Received) -> Reply {
+        let Received { arrival, mut entry, .. } = received;
+        let Some((arrival, parked)) = restored(arrival) else {
+            let text = "the answer belongs to no request that the server made";
+            entry.give_up(&Failure::new(ErrorKind::InvalidRequest, text));
+            return Reply::accepted();
+        };
+        let (message, session) = (&arrival.message, &arrival.session);
+        let _in_flight = session.enter();
+        let decision = {
+            let subject = Subject::of(self, &arrival).answering(&parked.method);
+            self.decide(&subject.response_input(message), &mut entry)
+        };
+        let Some(permit) = Permit::grant(&decision, self.options.mode) else {
+            let kind = denial(&decision);
+            entry.close(Some(kind));
+            let failure = Failure::new(kind, "the client's answer was denied by policy");
+            // What is refused is the server's request, of which this much is left.
+            let question = encode::request(&parked.upstream_id, &parked.method, None);
+            if let Ok(question) = Message::parse(question) {
+                refuse(session, &question, &failure).await;
+            }
+            return Reply::accepted();
+        };
+        match entry.send(session.connection().send(permit, message.clone())).await {
+            Ok(_) => entry.close(None),
+            Err(failure) => entry.give_up(&failure),
+        }
+        Reply::accepted()
+    }
+}
+
+/// Tells the server that its request goes nowhere. A notification just ends.
+async fn refuse(session: &Session, message: &Message, failure: &Failure) {
+    if message.kind() == Kind::Request {
+        session.connection().refuse(message, failure).await;
+    }
+}
+
+/// The client's answer under the id of the server's request that it answers; `None` when there is
+/// no such request.
+fn restored(arrival: Arrival) -> Option<(Arrival, Parked)> {
+    let own_id = arrival.message.id()?.parse().ok()?;
+    let parked = arrival.session.server_requests().unpark(own_id)?;
+    let message = Message::parse(arrival.message.with_id(&parked.upstream_id)).ok()?;
+    Some((Arrival { message, ..arrival }, parked))
+}
+
+/// The bytes for the client: a request gets an id of the gateway, so that ids of several sources
+/// cannot meet, and its cancellation the same.
+fn under_own_id(session: &Session, message: &Message) -> Result<(Bytes, Option<u64>), Failure> {
+    let requests = session.server_requests();
+    if let (Kind::Request, Some(upstream_id)) = (message.kind(), message.id()) {
+        let upstream_id = upstream_id.to_owned();
+        let method = message.method_name().into_owned();
+        let own_id = requests.park(Parked { upstream_id, method }).ok_or_else(|| {
+            let text = "too many requests wait for the client";
+            Failure::new(ErrorKind::Overloaded, text)
+        })?;
+        return Ok((message.with_id(&own_id.to_string()), Some(own_id)));
+    }
+    let Some(upstream_id) = message.cancelled_id() else {
+        return Ok((message.bytes().clone(), None));
+    };
+    let own_id = requests.withdraw(upstream_id).ok_or_else(|| {
+        let text = "the cancelled request does not wait for the client";
+        Failure::new(ErrorKind::InvalidRequest, text)
+    })?;
+    Ok((message.with_cancelled_id(&own_id.to_string()), None))
+}

@@ -1,0 +1,105 @@
+//! The one path of a message: accept, parse, identify, decide, forward, inspect, record, reply.
+//!
+//! Read `handle.rs` first: [`Router::receive`] and [`Router::handle`] are that path, and every
+//! message of every transport and both directions takes it. What differs between methods is data
+//! (`Subject`), never a branch that could forget to ask policy.
+//!
+//! The router deliberately knows neither HTTP nor Rego nor SQL: it works on three ports
+//! ([`domain::Policy`], [`domain::Upstream`], [`domain::Recorder`]) and on the session table.
+
+mod ending;
+mod entry;
+mod handle;
+mod inbox;
+mod inspect;
+mod lifecycle;
+mod reply;
+mod subject;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::{Agent, Clock, Identity, Mode, Policy, Recorder, Transport, Upstream};
+use observability::Metrics;
+use session::{Session, Sessions};
+
+pub use handle::Received;
+pub use reply::{EventStream, Reply, ReplyBody};
+
+/// The parts that the path of a message runs through.
+pub struct Ports {
+    /// Decides.
+    pub policy: Arc<dyn Policy>,
+    /// Answers.
+    pub upstream: Arc<dyn Upstream>,
+    /// Remembers.
+    pub recorder: Arc<dyn Recorder>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What the configuration says about the path.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What a denial does.
+    pub mode: Mode,
+    /// Who every caller is.
+    pub agent: Arc<Agent>,
+    /// How that is known.
+    pub identity: Arc<Identity>,
+    /// `input.context.environment` and the audit column of that name.
+    pub environment: Arc<str>,
+    /// Whether audit rows hold the arguments of calls.
+    pub capture_arguments: bool,
+    /// Whether audit rows hold the beginning of answers.
+    pub capture_responses: bool,
+}
+
+/// The router: shared by every transport.
+pub struct Router {
+    ports: Ports,
+    options: Options,
+    sessions: Sessions,
+    /// The server's name, as rows share it.
+    server: Arc<str>,
+}
+
+/// What a transport knows of the sender of a message.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// How the message came in.
+    pub transport: Transport,
+    /// The client's address.
+    pub source_ip: Option<IpAddr>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<Arc<str>>,
+}
+
+/// What a message brings to be assigned to a session.
+#[derive(Clone)]
+pub enum Ticket {
+    /// The value of `Mcp-Session-Id`, which `initialize` does not have yet (Streamable HTTP).
+    Header(Option<String>),
+    /// The session of the stream it came over (HTTP+SSE, stdio).
+    Session(Arc<Session>),
+}
+
+impl Router {
+    /// A router over its parts.
+    #[must_use]
+    pub fn new(ports: Ports, options: Options, sessions: Sessions) -> Arc<Self> {
+        let server = ports.upstream.view().name.into();
+        Arc::new(Self { ports, options, sessions, server })
+    }
+
+    /// The session table, for metrics.
+    #[must_use]
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+}
+
+#[cfg(test)]
+mod tests;

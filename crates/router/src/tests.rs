@@ -1,0 +1,11 @@
+//! The path of a message, from outside: a client's bytes in, and out come the reply, what the
+//! server saw, one row and the metrics.
+
+mod fixture;
+mod lists;
+mod outcomes;
+mod ports;
+mod record;
+mod server;
+mod sessions;
+mod streams;
