@@ -1,0 +1,286 @@
+//! From a request to its answer: who may ask, which endpoint is meant, and the body within its limit.
+
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
+
+use domain::{ErrorKind, Failure, Transport};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use router::{Caller, Reply, ReplyBody, Router};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use crate::config::{Config, Served};
+use crate::content::{self, Content, Events, Outgoing, Unread};
+use crate::gate::{Gate, single};
+use crate::progress::{Phase, Progress, Turn};
+use crate::refusal::Refusal;
+use crate::{media, streamable};
+
+const MCP: &str = "/mcp";
+/// The endpoints of HTTP+SSE, which another crate serves.
+const SSE: [&str; 2] = ["/sse", "/message"];
+/// How much of `User-Agent` is recorded, in bytes.
+const USER_AGENT_BYTES: usize = 256;
+
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct App(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) router: Arc<Router>,
+    /// Messages that are handled after they were accepted with 202.
+    pub(crate) behind: TaskTracker,
+    /// Cancelled when the time for shutting down is over: whoever still works stops.
+    pub(crate) abort: CancellationToken,
+    gate: Gate,
+    served: Served,
+    max_body: usize,
+    security_headers: bool,
+    sse: axum::Router,
+}
+
+/// What is served on the data port: Streamable HTTP by this crate, and `sse`, the routes `/sse` and `/message` of
+/// HTTP+SSE. A route finds its [`Caller`] among the extensions of the request, and the body complete and within the
+/// limit.
+#[must_use]
+pub fn app(router: Arc<Router>, config: &Config, sse: axum::Router) -> App {
+    App(Arc::new(Shared {
+        router,
+        behind: TaskTracker::new(),
+        abort: CancellationToken::new(),
+        gate: Gate::new(&config.security, &config.listen.address),
+        served: config.transport,
+        max_body: config.limits.max_body_bytes,
+        security_headers: config.security.enable_security_headers,
+        sse,
+    }))
+}
+
+/// What is known of the client of one connection.
+pub(crate) struct Peer {
+    pub(crate) ip: Option<IpAddr>,
+    /// The `User-Agent` of the first request, which is that of all others.
+    pub(crate) user_agent: OnceLock<Arc<str>>,
+    pub(crate) progress: Arc<Progress>,
+    /// Cancelled when the gateway shuts down: streams end.
+    pub(crate) draining: CancellationToken,
+    /// Whether the connection is one too many.
+    pub(crate) excess: bool,
+}
+
+impl Peer {
+    /// Who sends the request, as the router is told.
+    fn caller(&self, transport: Transport, headers: &HeaderMap) -> Caller {
+        Caller { transport, source_ip: self.ip, user_agent: self.user_agent(headers) }
+    }
+
+    fn user_agent(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let text = headers.get(USER_AGENT)?.to_str().ok()?;
+        let text = text.get(..USER_AGENT_BYTES).unwrap_or(text);
+        let first = self.user_agent.get_or_init(|| text.into());
+        Some(if **first == *text { Arc::clone(first) } else { text.into() })
+    }
+}
+
+impl App {
+    /// Answers one request, whatever it is.
+    pub(crate) async fn answer(
+        self,
+        peer: Arc<Peer>,
+        request: Request<Incoming>,
+    ) -> Response<Outgoing> {
+        let turn = Turn::begin(&peer.progress);
+        let (parts, body) = request.into_parts();
+        let transport =
+            if SSE.contains(&parts.uri.path()) { Transport::Sse } else { Transport::Http };
+        let caller = peer.caller(transport, &parts.headers);
+        let mut response = match self.route(&peer, &caller, parts, body).await {
+            Ok(response) => response,
+            Err(refusal) => {
+                peer.progress.linger();
+                self.refuse(&caller, refusal).await
+            }
+        };
+        self.finish(&peer, response.headers_mut());
+        response.map(|content| Outgoing::new(content, turn))
+    }
+
+    async fn route(
+        &self,
+        peer: &Peer,
+        caller: &Caller,
+        parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Content>, Refusal> {
+        if peer.excess {
+            return Err(Refusal::overloaded());
+        }
+        self.0.gate.check(&parts)?;
+        match parts.uri.path() {
+            MCP if self.0.served != Served::Sse => {
+                self.streamable(peer, caller, &parts, body).await
+            }
+            path if SSE.contains(&path) && self.0.served != Served::Http => {
+                self.other(peer, caller.clone(), parts, body).await
+            }
+            path => Err(Refusal::no_such_path(if path == MCP || SSE.contains(&path) {
+                "the transport of this path is off (`server.transport`)"
+            } else {
+                "nothing is served under this path: MCP is at `/mcp`, HTTP+SSE at `/sse`"
+            })),
+        }
+    }
+
+    async fn streamable(
+        &self,
+        peer: &Peer,
+        caller: &Caller,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Response<Content>, Refusal> {
+        match parts.method {
+            Method::POST => {
+                streamable::check_post(parts)?;
+                let body = self.read(peer, parts, body).await?;
+                self.post(caller.clone(), parts, body).await
+            }
+            Method::GET => self.listen(peer, parts),
+            Method::DELETE => self.delete(parts).await,
+            Method::OPTIONS => Ok(options(streamable::METHODS)),
+            _ => Err(Refusal::method(streamable::METHODS)),
+        }
+    }
+
+    /// Hands a request to the other transport.
+    async fn other(
+        &self,
+        peer: &Peer,
+        caller: Caller,
+        mut parts: Parts,
+        body: Incoming,
+    ) -> Result<Response<Content>, Refusal> {
+        let body = if parts.method == Method::POST {
+            self.read(peer, &parts, body).await?.into()
+        } else {
+            axum::body::Body::empty()
+        };
+        parts.extensions.insert(caller);
+        let request = Request::from_parts(parts, body);
+        match self.0.sse.clone().oneshot(request).await {
+            Ok(response) => Ok(response.map(Content::Other)),
+            Err(never) => match never {},
+        }
+    }
+
+    /// The body of a POST.
+    async fn read(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<bytes::Bytes, Refusal> {
+        match single(parts, &CONTENT_TYPE)? {
+            Some(content_type) if media::is_json(content_type) => {}
+            Some(_) | None => {
+                return Err(unsupported("the `Content-Type` must be `application/json`"));
+            }
+        }
+        if parts.headers.contains_key(CONTENT_ENCODING) {
+            return Err(unsupported("the body must come without a `Content-Encoding`"));
+        }
+        let limit = self.0.max_body;
+        peer.progress.enter(Phase::Body);
+        let body = content::read(body, limit).await;
+        peer.progress.enter(Phase::Busy);
+        body.map_err(|unread| match unread {
+            Unread::TooLarge(size) => Refusal::too_large(limit, size),
+            Unread::Broken(size) if peer.progress.expired() => Refusal::too_slow(size),
+            Unread::Broken(size) => Refusal { size, ..Refusal::bad("the body broke off") },
+        })
+    }
+
+    /// Records a refusal and answers it.
+    async fn refuse(&self, caller: &Caller, refusal: Refusal) -> Response<Content> {
+        let Refusal { status, failure, size, allow } = refusal;
+        let of_kind = failure.kind.http_status();
+        let reply = self.0.router.refuse(caller, failure, size).await;
+        let recorded = reply.status == of_kind;
+        let mut response = respond(reply);
+        if recorded {
+            *response.status_mut() = status;
+        }
+        if let Some(methods) = allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        response
+    }
+
+    /// Records a request that hyper answered on its own, or cut off, because it is not HTTP or not within the limits.
+    pub(crate) async fn record_failure(&self, peer: &Peer, kind: ErrorKind, message: String) {
+        let caller = Caller {
+            transport: Transport::Http,
+            source_ip: peer.ip,
+            user_agent: peer.user_agent.get().cloned(),
+        };
+        let _: Reply = self.0.router.refuse(&caller, Failure::new(kind, message), 0).await;
+    }
+
+    /// The headers that every answer carries.
+    fn finish(&self, peer: &Peer, headers: &mut HeaderMap) {
+        if peer.excess {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.0.security_headers {
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+            headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+    }
+}
+
+fn unsupported(message: &str) -> Refusal {
+    Refusal::misfit(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+}
+
+/// The answer to `OPTIONS`: what there is, and no permission for other web pages.
+fn options(methods: &'static str) -> Response<Content> {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+pub(crate) fn empty(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+/// The router's reply as HTTP.
+pub(crate) fn respond(reply: Reply) -> Response<Content> {
+    let mut response = match reply.body {
+        ReplyBody::Empty => Response::new(Content::Empty),
+        ReplyBody::Json(body) => {
+            let mut response = Response::new(Content::Full(body));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
+            response
+        }
+        ReplyBody::Events(messages) => streamable::stream(Events::new(messages)),
+    };
+    *response.status_mut() =
+        StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let session = reply.session.and_then(|token| HeaderValue::from_str(token.expose()).ok());
+    if let Some(session) = session {
+        response.headers_mut().insert(SESSION_ID, session);
+    }
+    response
+}

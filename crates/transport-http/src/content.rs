@@ -1,0 +1,196 @@
+//! Bodies: reading the client's within its limit, writing the gateway's without copies.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use protocol::sse;
+use router::EventStream;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use crate::progress::Turn;
+
+/// Time between two comments on a stream, quiet or not.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Above this, events that are ready wait for the next write.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Why a body was not read to its end.
+#[derive(Debug)]
+pub(crate) enum Unread {
+    /// It is over the limit; so much of it is known.
+    TooLarge(usize),
+    /// It broke off after so many bytes.
+    Broken(usize),
+}
+
+/// Reads a body of at most `limit` bytes. One that says it is larger is not read at all, and one that comes in one
+/// piece is not copied.
+pub(crate) async fn read<B>(mut body: B, limit: usize) -> Result<Bytes, Unread>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(Unread::TooLarge(announced));
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let read = first.len().max(all.len());
+        let Ok(frame) = frame else { return Err(Unread::Broken(read)) };
+        // Trailers say nothing that the gateway reads.
+        let Ok(piece) = frame.into_data() else { continue };
+        let size = read + piece.len();
+        if size > limit {
+            return Err(Unread::TooLarge(size));
+        }
+        if read == 0 {
+            first = piece;
+            continue;
+        }
+        if all.is_empty() {
+            // Room grows with what has come, not with what was announced.
+            all.reserve(2 * size);
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&piece);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// The body of an answer.
+pub(crate) enum Content {
+    Empty,
+    Full(Bytes),
+    Events(Events),
+    /// What another transport answers.
+    Other(axum::body::Body),
+}
+
+/// A body with the turn that ends when the last byte is given to the socket.
+pub(crate) struct Outgoing {
+    content: Content,
+    _turn: Turn,
+}
+
+impl Outgoing {
+    pub(crate) fn new(content: Content, turn: Turn) -> Self {
+        Self { content, _turn: turn }
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.content {
+            Content::Empty => Poll::Ready(None),
+            Content::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Content::Events(events) => {
+                events.poll_batch(cx).map(|batch| Some(Ok(Frame::data(batch?))))
+            }
+            Content::Other(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Full(bytes) => bytes.is_empty(),
+            Content::Events(_) => false,
+            Content::Other(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Events(_) => SizeHint::new(),
+            Content::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+/// Messages as server-sent events: what is ready leaves in one write, nothing waits for more, and comments show
+/// proxies that the stream is alive.
+pub(crate) struct Events {
+    messages: EventStream,
+    comments: Option<Interval>,
+    ended: bool,
+}
+
+impl Events {
+    pub(crate) fn new(messages: EventStream) -> Self {
+        Self { messages, comments: None, ended: false }
+    }
+
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let mut batch = Batch::default();
+        while !self.ended && batch.len() < BATCH_BYTES {
+            match self.messages.as_mut().poll_next(cx) {
+                Poll::Ready(Some(message)) => batch.push(&message),
+                Poll::Ready(None) => self.ended = true,
+                Poll::Pending => break,
+            }
+        }
+        if batch.len() > 0 {
+            return Poll::Ready(Some(batch.finish()));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let comments = self.comments.get_or_insert_with(|| {
+            let mut comments = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
+            comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            comments
+        });
+        ready!(comments.poll_tick(cx));
+        Poll::Ready(Some(Bytes::from_static(sse::KEEP_ALIVE)))
+    }
+}
+
+/// Encoded events; a single one, the usual case, is not copied.
+#[derive(Default)]
+struct Batch {
+    first: Bytes,
+    more: BytesMut,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.first.len() + self.more.len()
+    }
+
+    fn push(&mut self, message: &[u8]) {
+        let event = sse::encode_message(message);
+        if self.first.is_empty() {
+            self.first = event;
+        } else {
+            self.more.extend_from_slice(&event);
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        if self.more.is_empty() {
+            return self.first;
+        }
+        let mut all = BytesMut::from(self.first);
+        all.extend_from_slice(&self.more);
+        all.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests;
