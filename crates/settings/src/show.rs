@@ -1,0 +1,88 @@
+//! The merged settings, with the origin of each value and without secrets.
+
+use serde_json::{Map, Value as Json};
+
+use crate::Loaded;
+use crate::catalog::{Node, Section};
+use crate::render::scalar;
+
+const MASK: &str = "***";
+
+impl Loaded {
+    /// The settings as YAML, the origin of each value behind it.
+    #[must_use]
+    pub fn show(&self) -> String {
+        let mut out = String::new();
+        self.show_section(&Section::root(), &self.masked(), 0, &mut out);
+        out
+    }
+
+    /// The settings and the origins as one JSON object: `{"settings": {…}, "origins": {"server.listen.port": "default"}}`.
+    #[must_use]
+    pub fn show_json(&self) -> Json {
+        let origins: Map<String, Json> = self
+            .origins
+            .iter()
+            .map(|(key, origin)| (key.clone(), Json::String(origin.to_string())))
+            .collect();
+        let parts = [("settings", self.masked()), ("origins", Json::Object(origins))];
+        Json::Object(parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect())
+    }
+
+    fn show_section(&self, section: &Section, tree: &Json, depth: usize, out: &mut String) {
+        let indent = "  ".repeat(depth);
+        for (name, node) in &section.children {
+            let value = tree.get(name).unwrap_or(&Json::Null);
+            match node {
+                Node::Section(child) => {
+                    out.push_str(&format!("{indent}{name}:\n"));
+                    self.show_section(child, value, depth + 1, out);
+                }
+                Node::Leaf(leaf) => {
+                    let origin = self.origins.get(&leaf.path).map(ToString::to_string);
+                    let value = scalar(&leaf.kind, value);
+                    let origin = origin.unwrap_or_default();
+                    out.push_str(&format!("{indent}{name}: {value}  # {origin}\n"));
+                }
+            }
+        }
+    }
+
+    fn masked(&self) -> Json {
+        let mut tree = serde_json::to_value(&self.settings).unwrap_or_default();
+        for key in &self.secrets {
+            if let Some(value) = tree.pointer_mut(&format!("/{}", key.replace('.', "/"))) {
+                mask(value);
+            }
+        }
+        mask_passwords(&mut tree);
+        tree
+    }
+}
+
+/// Masks a value, but shows how many items or which names it has.
+fn mask(value: &mut Json) {
+    match value {
+        Json::Array(items) => items.iter_mut().for_each(mask),
+        Json::Object(map) => map.values_mut().for_each(mask),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
+            *value = Json::String(MASK.to_owned());
+        }
+    }
+}
+
+/// Masks user and password in every URL.
+fn mask_passwords(value: &mut Json) {
+    match value {
+        Json::Array(items) => items.iter_mut().for_each(mask_passwords),
+        Json::Object(map) => map.values_mut().for_each(mask_passwords),
+        Json::String(text) => {
+            let Some((scheme, rest)) = text.split_once("://") else { return };
+            let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+            if let Some((_, host)) = authority.rsplit_once('@') {
+                *text = format!("{scheme}://{MASK}@{host}{path}");
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}

@@ -1,0 +1,139 @@
+//! What the type of a single key cannot say.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use domain::SystemClock;
+use observability::Output;
+use upstream::UpstreamServer;
+
+use crate::Settings;
+
+/// Everything that is wrong, each naming its key and the remedy.
+pub(crate) fn problems(settings: &Settings) -> Vec<String> {
+    let mut problems = Vec::new();
+    problems.extend(settings.server.validate().err().map(|error| error.to_string()));
+    problems.extend(settings.policy.validate().err().map(|error| error.to_string()));
+    problems.extend(settings.audit.check().err().map(|error| error.to_string()));
+    let ports = admin::check(&settings.metrics, &settings.health);
+    problems.extend(ports.iter().map(ToString::to_string));
+    problems.extend(addresses(settings));
+    problems.extend(collisions(settings));
+    problems.extend(upstream(settings));
+    problems.extend(session(settings));
+    problems.extend(logging(settings));
+    problems
+}
+
+fn addresses(settings: &Settings) -> Vec<String> {
+    let keys = [
+        ("server.listen.address", &settings.server.listen.address),
+        ("metrics.address", &settings.metrics.address),
+        ("health.address", &settings.health.address),
+    ];
+    keys.into_iter()
+        .filter(|(_, address)| !is_address(address))
+        .map(|(key, address)| {
+            format!("`{key}`: `{address}` is not an IP address or host name; write for example `127.0.0.1`, the port has its own key")
+        })
+        .collect()
+}
+
+fn is_address(text: &str) -> bool {
+    let host_name = !text.is_empty()
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    host_name || ip(text).is_some()
+}
+
+fn ip(text: &str) -> Option<IpAddr> {
+    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok()
+}
+
+/// A port that would be opened.
+struct Port<'a> {
+    key: &'static str,
+    address: &'a str,
+    port: u16,
+}
+
+impl Port<'_> {
+    fn collides(&self, other: &Port<'_>) -> bool {
+        let any = |address| ip(address).is_some_and(|ip| ip.is_unspecified());
+        self.port != 0
+            && self.port == other.port
+            && (self.address == other.address || any(self.address) || any(other.address))
+    }
+}
+
+fn collisions(settings: &Settings) -> Vec<String> {
+    let Settings { server, metrics, health, .. } = settings;
+    let listen = &server.listen;
+    let of_server = Port { key: "server.listen.port", address: &listen.address, port: listen.port };
+    let of_metrics = Port { key: "metrics.port", address: &metrics.address, port: metrics.port };
+    let of_health = Port { key: "health.port", address: &health.address, port: health.port };
+    let pairs = [
+        (&of_metrics, &of_server, metrics.enabled),
+        (&of_health, &of_server, health.enabled),
+        // On one and the same address, probes and metrics share the port.
+        (
+            &of_health,
+            &of_metrics,
+            health.enabled && metrics.enabled && health.address != metrics.address,
+        ),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(one, other, opened)| *opened && one.collides(other))
+        .map(|(one, other, _)| {
+            format!("`{}` and `{}` are both `{}`; set another port", one.key, other.key, one.port)
+        })
+        .collect()
+}
+
+fn upstream(settings: &Settings) -> Vec<String> {
+    let config = &settings.upstream;
+    // Whether the settings must name a server is not asked here.
+    if config.url.is_none() && config.command.is_empty() {
+        return Vec::new();
+    }
+    // Making a server starts and dials nothing, and checks everything.
+    let made = UpstreamServer::new(config.clone(), [], Arc::new(SystemClock));
+    let mut problems: Vec<String> = made.err().map(|error| error.to_string()).into_iter().collect();
+    if let Some(url) = config.url.as_deref().filter(|url| points_here(url, settings)) {
+        problems.push(format!(
+            "`upstream.url`: `{url}` is the gateway's own address; name the MCP server behind it"
+        ));
+    }
+    problems
+}
+
+fn points_here(url: &str, settings: &Settings) -> bool {
+    let Some((_, rest)) = url.split_once("://") else { return false };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((host, port)) = authority.rsplit_once(':') else { return false };
+    let listen = &settings.server.listen;
+    let local = host == "localhost" || ip(host).is_some_and(|ip| ip.is_loopback());
+    let here = host == listen.address
+        || (local && ip(&listen.address).is_none_or(|ip| ip.is_loopback() || ip.is_unspecified()));
+    here && port.parse() == Ok(listen.port)
+}
+
+fn session(settings: &Settings) -> Option<String> {
+    let (ttl, idle) = (settings.session.ttl, settings.session.idle_timeout);
+    let never = !ttl.duration().is_zero() && idle > ttl;
+    never.then(|| {
+        format!("`session.idle_timeout`: `{idle}` is longer than `session.ttl`, which is `{ttl}`; shorten it")
+    })
+}
+
+fn logging(settings: &Settings) -> Option<String> {
+    let logging = &settings.logging;
+    let nowhere = logging.output == Output::File && logging.file.path.as_os_str().is_empty();
+    nowhere.then(|| {
+        "`logging.file.path`: it is empty; name a file, for example `mcp-proxy.log`".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests;
