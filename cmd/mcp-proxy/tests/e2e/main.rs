@@ -1,0 +1,40 @@
+//! End-to-end tests: the real binary between real sockets.
+//!
+//! Written from the contract with users, not from the code. Each module is one
+//! promise; `harness` is what they stand on. A test starts what it needs in a
+//! folder of its own, on loopback, and stops it.
+
+#[cfg(test)]
+mod audit_log;
+#[cfg(test)]
+mod command_line;
+#[cfg(test)]
+mod fail_closed;
+#[cfg(test)]
+mod first_readme;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod http_edge;
+#[cfg(test)]
+mod keys;
+#[cfg(test)]
+mod lists;
+#[cfg(test)]
+mod main_job;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod protocol;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod sessions;
+#[cfg(test)]
+mod shutdown;
+#[cfg(test)]
+mod start_errors;
+#[cfg(test)]
+mod stdio_child;
+#[cfg(test)]
+mod streams;

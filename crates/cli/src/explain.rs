@@ -1,0 +1,70 @@
+//! `mcp-proxy explain KIND`: the page of an error kind, the one that replies name under `docs`.
+
+use anyhow::bail;
+use domain::ErrorKind;
+
+use crate::{Exit, output};
+
+/// Options of `explain`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    mcp-proxy explain\n  \
+    mcp-proxy explain policy_denied")]
+pub(crate) struct ExplainArgs {
+    /// An error kind, as in `data.kind` of a reply and in the column `error_kind`; without one, all are listed
+    kind: Option<String>,
+}
+
+macro_rules! pages {
+    ($($kind:ident = $file:literal;)*) => {
+        /// The page of a kind. A kind without one does not compile.
+        fn page(kind: ErrorKind) -> &'static str {
+            match kind {
+                $(ErrorKind::$kind => include_str!(concat!("../../../docs/errors/", $file, ".md")),)*
+            }
+        }
+    };
+}
+
+pages! {
+    ParseError = "parse_error";
+    InvalidRequest = "invalid_request";
+    InvalidParams = "invalid_params";
+    BadTransport = "bad_transport";
+    TooLarge = "too_large";
+    Forbidden = "forbidden";
+    SessionNotFound = "session_not_found";
+    Overloaded = "overloaded";
+    PolicyDenied = "policy_denied";
+    PolicyError = "policy_error";
+    UpstreamError = "upstream_error";
+    UpstreamTimeout = "upstream_timeout";
+    AuditUnavailable = "audit_unavailable";
+    Abandoned = "abandoned";
+    Internal = "internal";
+}
+
+pub(crate) fn execute(args: &ExplainArgs) -> anyhow::Result<Exit> {
+    let Some(wanted) = &args.kind else {
+        for kind in ErrorKind::ALL {
+            let title = page(*kind).lines().next().unwrap_or_default();
+            output::line(&format!("{:18} {}", kind.as_str(), title.trim_start_matches("# ")))?;
+        }
+        return Ok(Exit::Done);
+    };
+    let Some(kind) = ErrorKind::ALL.iter().find(|kind| kind.as_str() == wanted) else {
+        bail!("`{wanted}` is no error kind; `mcp-proxy explain` lists them all");
+    };
+    let origin = kind.origin().as_str();
+    output::data(page(*kind))?;
+    output::line(&format!(
+        "\nJSON-RPC code {}, HTTP status {}, origin {origin}, {}",
+        kind.code(),
+        kind.http_status(),
+        if kind.retryable() { "worth a retry" } else { "not worth a retry" },
+    ))?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,119 @@
+//! The command line of `mcp-proxy`: one file a command, and the only crate that prints.
+//!
+//! Data goes to standard output, talk to standard error. Every command ends in an [`Exit`]: 0 is
+//! done, allowed, valid; 1 is the honest no (denied, tests failed); 2 is "could not answer" (usage,
+//! files, configuration, I/O).
+
+mod audit;
+mod call;
+mod config;
+mod demo;
+mod explain;
+mod output;
+mod policy;
+mod run;
+mod shell;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// How a command ends when it could answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Done, allowed, valid.
+    Done,
+    /// The honest no.
+    No,
+}
+
+/// The exit code of a command that could not answer.
+const COULD_NOT_ANSWER: u8 = 2;
+
+/// The gateway between AI agents and MCP servers: Rego decides each message, SQLite remembers it
+#[derive(Debug, Parser)]
+#[command(
+    name = "mcp-proxy",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, allowed, valid; 1 denied, failed; 2 could not answer.\n\
+                  Use -h for short descriptions and --help for more details."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: run::RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve (the default command)
+    Run(run::RunArgs),
+    /// Check, show and create the configuration
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Test and evaluate policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Read the audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// Call a method or a tool, as an agent would
+    Call(call::CallArgs),
+    /// Serve a small MCP server to try the gateway on
+    DemoServer(demo::DemoArgs),
+    /// Explain an error kind
+    Explain(explain::ExplainArgs),
+    /// Print a completion script for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page of a command
+    Man(shell::ManArgs),
+}
+
+/// Runs the command line of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => run::execute(cli.run),
+        Some(Command::Run(args)) => run::execute(args),
+        Some(Command::Config(command)) => config::execute(command),
+        Some(Command::Policy(command)) => policy::execute(command),
+        Some(Command::Audit(command)) => audit::execute(command),
+        Some(Command::Call(args)) => call::execute(args),
+        Some(Command::DemoServer(args)) => demo::execute(args),
+        Some(Command::Explain(args)) => explain::execute(&args),
+        Some(Command::Completions(args)) => shell::completions(&args),
+        Some(Command::Man(args)) => shell::manual(&args),
+    };
+    match outcome {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::No) => ExitCode::from(1),
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(COULD_NOT_ANSWER)
+        }
+    }
+}
+
+/// The environment of this process.
+fn environment() -> BTreeMap<String, String> {
+    settings::process_environment().collect()
+}
+
+/// How a command writes its data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Pretty,
+    /// For programs
+    Json,
+}
+
+#[cfg(test)]
+mod tests;

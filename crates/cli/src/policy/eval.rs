@@ -1,0 +1,135 @@
+//! `mcp-proxy policy eval`: what the gateway would decide on an input.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use domain::{Reason, Verdict};
+use policy::{Config, EvalOutcome, Sources};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use crate::output::visible;
+use crate::{Exit, Format, config, output};
+
+/// Options of `policy eval`.
+#[derive(Debug, clap::Args)]
+#[command(after_long_help = "Examples:\n  \
+    mcp-proxy policy eval -d policies -i input.json\n  \
+    mcp-proxy policy eval -d policies -d more-data.yaml -i input.json --format json\n  \
+    echo '{\"method\": \"tools/call\", \"tool\": \"write_file\"}' | mcp-proxy policy eval -i -\n\n\
+    The input is the document `input` of the policies; see docs/policies.md.\n\
+    Exits 0 when it is allowed, 1 when it is denied, 2 when there is no answer.")]
+pub(crate) struct EvalArgs {
+    /// The folder with the policies; further ones are data files [default: as configured]
+    #[arg(long, short, value_name = "PATH", conflicts_with = "config")]
+    data: Vec<PathBuf>,
+
+    /// The document `input` as JSON; `-` reads standard input
+    #[arg(long, short, value_name = "FILE")]
+    input: PathBuf,
+
+    /// The configuration file whose policies decide; without one, `MCP_*` and the defaults do
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Lines for people, or one JSON object
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn execute(args: &EvalArgs) -> anyhow::Result<Exit> {
+    let (sources, config) = policies(args)?;
+    let outcome = policy::eval(&sources, &config, &read(&args.input)?)?;
+    match args.format {
+        Format::Pretty => output::data(&pretty(&outcome))?,
+        Format::Json => output::line(&output::json(&as_json(&outcome)?)?)?,
+    }
+    if !outcome.agrees {
+        output::note(&format!(
+            "warning: the engine that serves ({}) decides otherwise; please report this policy",
+            outcome.engine
+        ));
+    }
+    exit(&outcome)
+}
+
+fn policies(args: &EvalArgs) -> anyhow::Result<(Sources, Config)> {
+    let Some((dir, files)) = args.data.split_first() else {
+        let config = config::load(args.config.as_deref())?.settings.policy;
+        return Ok((Sources::from_config(&config)?, config));
+    };
+    let mut sources = Sources::from_dir(dir)?;
+    for file in files {
+        sources = sources.with_data_file(file)?;
+    }
+    Ok((sources, Config::default()))
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// An evaluation that failed is no answer, though the gateway would deny.
+fn exit(outcome: &EvalOutcome) -> anyhow::Result<Exit> {
+    match (&outcome.decision.error, outcome.decision.verdict) {
+        (Some(error), _) => bail!("the policy could not be evaluated, hence the denial: {error}"),
+        (None, Verdict::Allow) => Ok(Exit::Done),
+        (None, Verdict::Deny) => Ok(Exit::No),
+    }
+}
+
+fn pretty(outcome: &EvalOutcome) -> String {
+    let decision = &outcome.decision;
+    let rule = decision.matched_rule.as_deref().unwrap_or_default();
+    let mut text = format!("{:5} {}", decision.verdict.as_str(), visible(rule));
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    for reason in &*decision.reasons {
+        // Writing into a string cannot fail.
+        writeln!(text, "  - {}", visible(&reason.message)).ok();
+    }
+    text
+}
+
+fn as_json(outcome: &EvalOutcome) -> anyhow::Result<Value> {
+    let decision = &outcome.decision;
+    let obligations = decision.obligations.as_deref().map(serde_json::from_str::<&RawValue>);
+    Ok(json!({
+        "decision": decision.verdict.as_str(),
+        "reasons": decision.reasons.iter().map(reason_as_json).collect::<Vec<_>>(),
+        "matched_rule": decision.matched_rule,
+        "obligations": obligations.transpose()?,
+        "error": decision.error,
+        "engine": outcome.engine.to_string(),
+        "agrees": outcome.agrees,
+        "revision": decision.revision.to_string(),
+    }))
+}
+
+/// A reason with the members that the policy gave it, as in the column `reasons` of the audit log.
+fn reason_as_json(reason: &Reason) -> Value {
+    let mut members = Map::new();
+    members.insert("message".to_owned(), reason.message.as_str().into());
+    let optional = [
+        ("rule", &reason.rule),
+        ("severity", &reason.severity),
+        ("owasp", &reason.owasp),
+        ("compliance", &reason.compliance),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            members.insert(name.to_owned(), value.as_str().into());
+        }
+    }
+    members.into()
+}
+
+#[cfg(test)]
+mod tests;

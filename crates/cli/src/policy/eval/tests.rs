@@ -1,0 +1,136 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{Decision, Revision};
+use policy::Engine;
+use tempfile::TempDir;
+
+use super::*;
+
+const POLICY: &str = r#"
+package mcp.policy
+
+deny contains reason if {
+	input.tool == data.forbidden[_]
+	reason := {"msg": sprintf("`%s` is forbidden", [input.tool]), "severity": "high", "rule": "forbidden"}
+}
+"#;
+
+const BROKEN: &str = "package mcp.policy\n\ndeny := input.tool";
+
+/// The folder and the input of one evaluation.
+fn files(input: &str) -> (TempDir, EvalArgs) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name);
+    std::fs::create_dir(path("policies")).unwrap();
+    std::fs::write(path("policies/policy.rego"), POLICY).unwrap();
+    std::fs::write(path("more.yaml"), "forbidden: [burn]").unwrap();
+    std::fs::write(path("input.json"), input).unwrap();
+    let args = EvalArgs {
+        data: vec![path("policies"), path("more.yaml")],
+        input: path("input.json"),
+        config: None,
+        format: Format::Pretty,
+    };
+    (folder, args)
+}
+
+#[track_caller]
+fn check(input: &str, exit: Exit) {
+    let (_folder, mut args) = files(input);
+    for format in [Format::Pretty, Format::Json] {
+        args.format = format;
+        assert_eq!(execute(&args).unwrap(), exit);
+    }
+}
+
+#[test]
+fn the_decision_is_the_exit() {
+    check(r#"{"method": "tools/call", "tool": "read"}"#, Exit::Done);
+    check(r#"{"method": "tools/call", "tool": "burn"}"#, Exit::No);
+}
+
+#[track_caller]
+fn check_no_answer(args: &EvalArgs, mentions: &str) {
+    let error = format!("{:#}", execute(args).unwrap_err());
+    assert!(error.contains(mentions), "{error}");
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_no_answer() {
+    let (folder, args) = files(r#"{"tool": "read"}"#);
+    std::fs::write(folder.path().join("policies/policy.rego"), BROKEN).unwrap();
+    check_no_answer(
+        &args,
+        "the policy could not be evaluated, hence the denial: `data.mcp.policy.deny`",
+    );
+    let (folder, _) = &files("");
+    let (_other, mut args) = files("no json");
+    check_no_answer(&args, "not JSON");
+    args.input = folder.path().join("missing.json");
+    check_no_answer(&args, "missing.json");
+    args.data.push(folder.path().join("missing.yaml"));
+    check_no_answer(&args, "missing.yaml");
+    args.data = vec![folder.path().join("missing")];
+    check_no_answer(&args, "missing");
+}
+
+#[test]
+fn the_policies_of_the_configuration_decide_when_none_are_named() {
+    let (folder, mut args) = files(r#"{"method": "tools/call", "tool": "burn"}"#);
+    let config = folder.path().join("config.yaml");
+    let policies = folder.path().join("policies");
+    let data = folder.path().join("more.yaml");
+    let text = format!(
+        "policy: {{ policy_dir: {}, data_file: {} }}\n",
+        policies.display(),
+        data.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    args.data = Vec::new();
+    args.config = Some(config);
+    assert_eq!(execute(&args).unwrap(), Exit::No);
+}
+
+fn outcome() -> EvalOutcome {
+    let full = Reason {
+        message: "`burn` is\nforbidden\u{1b}[2J".to_owned(),
+        rule: Some("forbidden".to_owned()),
+        severity: Some("high".to_owned()),
+        owasp: Some("MCP05".to_owned()),
+        compliance: Some("SOC2".to_owned()),
+    };
+    EvalOutcome {
+        decision: Decision {
+            verdict: Verdict::Deny,
+            reasons: Arc::new([full, "and late".into()]),
+            matched_rule: Some("data.mcp.policy.deny".into()),
+            obligations: Some(r#"[{"log": {"level": "warn"}}]"#.into()),
+            error: None,
+            revision: Revision("0123abcd".into()),
+            cached: false,
+            elapsed: Duration::from_micros(17),
+        },
+        engine: Engine::Rvm,
+        agrees: true,
+    }
+}
+
+#[test]
+fn a_denial_has_a_line_a_reason() {
+    insta::assert_snapshot!(pretty(&outcome()));
+}
+
+#[test]
+fn programs_get_the_whole_decision() {
+    insta::assert_snapshot!(output::json(&as_json(&outcome()).unwrap()).unwrap());
+}
+
+#[test]
+fn what_is_allowed_without_a_rule_is_one_word() {
+    let mut outcome = outcome();
+    outcome.decision.verdict = Verdict::Allow;
+    outcome.decision.reasons = Arc::new([]);
+    outcome.decision.matched_rule = None;
+    assert_eq!(pretty(&outcome), "allow\n");
+}

@@ -1,0 +1,102 @@
+//! Builds the parts of the gateway from its settings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use audit::AuditLog;
+use domain::{Clock, Identity, Policy, Probe, Recorder, SystemClock, Upstream};
+use observability::{HealthRegistry, Metrics, Reading};
+use policy::{PolicyEngine, Sources};
+use router::{Options, Ports, Router};
+use session::Sessions;
+use settings::Settings;
+use upstream::UpstreamServer;
+
+use crate::Error;
+
+/// Everything that has been built and not yet been started.
+pub(crate) struct Parts {
+    pub(crate) router: Arc<Router>,
+    pub(crate) upstream: Arc<UpstreamServer>,
+    pub(crate) audit: Option<Arc<AuditLog>>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Arc<HealthRegistry>,
+    pub(crate) revision: Option<String>,
+}
+
+impl Parts {
+    /// Builds the parts. `environment` is that of the process, for child servers.
+    pub(crate) fn build(
+        settings: &Settings,
+        environment: BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (policy, revision) = load_policy(settings)?;
+        let upstream = UpstreamServer::new(settings.upstream.clone(), environment, clock.clone())?;
+        let upstream = Arc::new(upstream);
+        let audit = audit::open(&settings.audit, clock.clone())?;
+        let metrics = Arc::new(Metrics::new(upstream.view().name)?);
+        let ports = Ports {
+            policy,
+            upstream: Arc::clone(&upstream) as Arc<dyn Upstream>,
+            recorder: match &audit {
+                Some(log) => Arc::clone(log) as Arc<dyn Recorder>,
+                None => Arc::new(audit::Disabled),
+            },
+            metrics: Arc::clone(&metrics),
+            clock: clock.clone(),
+        };
+        let sessions = Sessions::new(settings.session.clone(), clock.clone());
+        let router = Router::new(ports, options(settings), sessions);
+        let mut probes: Vec<Arc<dyn Probe>> = vec![upstream.clone()];
+        probes.extend(audit.clone().map(|log| log as Arc<dyn Probe>));
+        let health = Arc::new(HealthRegistry::new(clock, probes));
+        let parts = Self { router, upstream, audit, metrics, health, revision };
+        parts.register_readings()?;
+        Ok(parts)
+    }
+
+    /// Metrics whose values the parts already keep.
+    fn register_readings(&self) -> Result<(), Error> {
+        let router = Arc::clone(&self.router);
+        self.metrics.read(Reading::ActiveSessions, move || router.sessions().len() as u64)?;
+        let upstream = Arc::clone(&self.upstream);
+        self.metrics.read(Reading::UpstreamConnected, move || {
+            u64::from(upstream.health() == domain::Health::Up)
+        })?;
+        let Some(log) = &self.audit else { return Ok(()) };
+        let readings: [(Reading, fn(audit::Stats) -> u64); 4] = [
+            (Reading::AuditRecordsWritten, |stats| stats.written),
+            (Reading::AuditRecordsDropped, |stats| stats.dropped),
+            (Reading::AuditBufferSize, |stats| stats.queued),
+            (Reading::AuditFlushes, |stats| stats.flushes),
+        ];
+        for (reading, value) in readings {
+            let log = Arc::clone(log);
+            self.metrics.read(reading, move || value(log.stats()))?;
+        }
+        Ok(())
+    }
+}
+
+fn options(settings: &Settings) -> Options {
+    let capture = &settings.audit.capture;
+    Options {
+        mode: settings.policy.mode,
+        agent: Arc::new(settings.agent.clone()),
+        identity: Arc::new(Identity::configured()),
+        environment: settings.policy.environment.as_str().into(),
+        capture_arguments: capture.request_arguments,
+        capture_responses: capture.response_summary,
+    }
+}
+
+fn load_policy(settings: &Settings) -> Result<(Arc<dyn Policy>, Option<String>), Error> {
+    if !settings.policy.enabled {
+        return Ok((Arc::new(policy::Disabled::default()), None));
+    }
+    let sources = Sources::from_config(&settings.policy)?;
+    let engine = PolicyEngine::new(&sources, &settings.policy)?;
+    let revision = engine.revision().to_string();
+    Ok((Arc::new(engine), Some(revision)))
+}

@@ -1,0 +1,132 @@
+//! Starting and stopping.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use settings::Settings;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use transport_http::Listener;
+
+use crate::Error;
+use crate::parts::Parts;
+
+/// How often sessions are looked through for those that outlived their limits.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How often the server behind the gateway is looked for.
+const CHECK: Duration = Duration::from_secs(5);
+
+/// The ports that were taken.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Where clients connect.
+    pub data: SocketAddr,
+    /// The probes, when they are on.
+    pub health: Option<SocketAddr>,
+    /// The metrics, when they are on.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// A gateway that serves.
+pub struct Running {
+    addresses: Addresses,
+    parts: Parts,
+    serving: JoinHandle<()>,
+    /// Ends the data port.
+    drain: CancellationToken,
+    /// Ends probes, metrics and what runs beside.
+    end: CancellationToken,
+    beside: TaskTracker,
+}
+
+/// Builds the gateway, takes its ports and serves. `environment` is that of the process: what of it
+/// child servers inherit is configured.
+///
+/// # Errors
+///
+/// What does not fit together or cannot be had: a policy that does not compile, a port in use, a
+/// database that cannot be written. Nothing is served then.
+pub async fn start(
+    settings: Settings,
+    environment: BTreeMap<String, String>,
+) -> Result<Running, Error> {
+    let listener = Listener::bind(&settings.server).await?;
+    let mut addresses = Addresses { data: listener.local_addr(), health: None, metrics: None };
+    let mut admin = Vec::new();
+    for endpoint in admin::plan(&settings.metrics, &settings.health)? {
+        let port = endpoint.bind().await?;
+        let address = port.local_addr().ok();
+        addresses.metrics = addresses.metrics.or(address.filter(|_| endpoint.has_metrics()));
+        addresses.health = addresses.health.or(address.filter(|_| endpoint.has_probes()));
+        admin.push((endpoint, port));
+    }
+    let parts = Parts::build(&settings, environment)?;
+    let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+    let beside = TaskTracker::new();
+    for (endpoint, port) in admin {
+        let routes = endpoint.router(&parts.metrics, &parts.health);
+        beside.spawn(admin::serve(port, routes, end.clone().cancelled_owned()));
+    }
+    beside.spawn(every(CHECK, end.clone(), {
+        let upstream = Arc::clone(&parts.upstream);
+        async move || upstream.check().await
+    }));
+    beside.spawn(every(SWEEP, end.clone(), {
+        let router = Arc::clone(&parts.router);
+        async move || router.sweep().await
+    }));
+    let options = transport_sse::Options { shutdown: drain.clone(), ..Default::default() };
+    let sse = transport_sse::routes(Arc::clone(&parts.router), options);
+    let app = transport_http::app(Arc::clone(&parts.router), &settings.server, sse);
+    let serving = tokio::spawn(listener.serve(app, drain.clone()));
+    parts.health.set_ready();
+    Ok(Running { addresses, parts, serving, drain, end, beside })
+}
+
+/// Runs `work` now and then after every `period`, until `end`.
+async fn every<W: AsyncFn()>(period: Duration, end: CancellationToken, work: W) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while end.run_until_cancelled(ticks.tick()).await.is_some() {
+        if end.run_until_cancelled(work()).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Running {
+    /// The ports that were taken.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The revision of the policy set; `None` when policy is off.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        self.parts.revision.as_deref()
+    }
+
+    /// Stops: readiness goes first, then the data port closes and calls in flight finish within
+    /// `server.graceful_shutdown`, then the sessions end upstream, then the audit log is drained.
+    pub async fn stop(self) {
+        let Self { parts, serving, drain, end, beside, .. } = self;
+        parts.health.drain();
+        drain.cancel();
+        if let Err(error) = serving.await {
+            tracing::error!(%error, "the listener ended badly");
+        }
+        parts.router.close_all().await;
+        if let Some(log) = parts.audit.clone()
+            && let Err(error) = tokio::task::spawn_blocking(move || log.shutdown()).await
+        {
+            tracing::error!(%error, "the audit log ended badly");
+        }
+        end.cancel();
+        beside.close();
+        beside.wait().await;
+    }
+}
