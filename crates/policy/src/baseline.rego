@@ -1,0 +1,34 @@
+# What an allow-list need not mention: opening a session, keeping it alive, and asking for lists, whose entries are
+# decided one by one. `deny`, `violations` and `decision` are not softened by it. A package `mcp.baseline` among the
+# policies replaces this one.
+package mcp.baseline
+
+import rego.v1
+
+allow if {
+	input.stage in {"request", "response"}
+	input.method in {
+		"initialize",
+		"ping",
+		"notifications/initialized",
+		"notifications/cancelled",
+		"notifications/progress",
+		"tools/list",
+		"resources/list",
+		"resources/templates/list",
+		"prompts/list",
+	}
+}
+
+allow if {
+	input.stage == "server_request"
+	input.method in {
+		"ping",
+		"notifications/cancelled",
+		"notifications/message",
+		"notifications/progress",
+		"notifications/prompts/list_changed",
+		"notifications/resources/list_changed",
+		"notifications/tools/list_changed",
+	}
+}

@@ -1,0 +1,415 @@
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use domain::Identity;
+use proptest::prelude::*;
+use regorus::Value;
+
+use super::*;
+use crate::fields::Fields;
+use crate::fixture::{Ask, engine, engine_with, messages};
+use crate::runner::golden;
+
+const README_1: &str = r#"package mcp.policy
+
+default allow = false
+
+# Allow read operations for agents with read capability
+allow {
+    input.method == "tools/call"
+    startswith(input.tool, "read_")
+    has_capability("read:*")
+}
+
+# Block write operations to sensitive directories
+deny {
+    input.method == "tools/call"
+    input.tool == "write_file"
+    startswith(input.arguments.path, "/etc/")
+}
+
+# Helper: check if agent has capability
+has_capability(cap) {
+    input.agent.capabilities[_] == cap
+}
+"#;
+
+const README_2: &str = r#"package mcp.policy
+
+# Limit to 100 requests per session
+deny {
+    input.session.request_count > 100
+}
+"#;
+
+/// Asks twice, so that the second answer comes from the cache where there is one.
+#[track_caller]
+fn check(engine: &PolicyEngine, ask: &Ask, allowed: bool, rule: &str) {
+    for _ in 0..2 {
+        let decision = ask.decide(engine);
+        let seen = (decision.verdict == Verdict::Allow, decision.matched_rule.as_deref(), &decision.error);
+        assert_eq!(seen, (allowed, Some(rule).filter(|rule| !rule.is_empty()), &None), "{ask:?} {decision:?}");
+        assert_eq!(decision.reasons.is_empty(), allowed, "a denial has reasons: {decision:?}");
+    }
+}
+
+#[test]
+fn first_example_of_the_ancestors_readme_works_as_printed() {
+    let engine = engine(README_1);
+    let (allow, deny, baseline) =
+        ("data.mcp.policy.allow", "data.mcp.policy.deny", "data.mcp.baseline.allow");
+    check(&engine, &Ask::call("read_file"), true, allow);
+    check(&engine, &Ask::call("read_file").capabilities(&["write:*"]), false, allow);
+    check(&engine, &Ask::call("echo"), false, allow);
+    check(&engine, &Ask::call("write_file").arguments(r#"{"path":"/etc/passwd"}"#), false, deny);
+    check(&engine, &Ask::call("write_file").arguments(r#"{"path":"/tmp/x"}"#), false, allow);
+    for method in ["initialize", "ping", "notifications/initialized", "tools/list", "prompts/list"] {
+        check(&engine, &Ask::method(method), true, baseline);
+    }
+    // Lists show what may be called.
+    check(&engine, &Ask::call("read_file").stage(Stage::List), true, allow);
+    check(&engine, &Ask::call("echo").stage(Stage::List), false, allow);
+    // The baseline opens nothing else.
+    check(&engine, &Ask::method("resources/read"), false, allow);
+    check(&engine, &Ask::method("sampling/createMessage").stage(Stage::ServerRequest), false, allow);
+    check(&engine, &Ask::method("notifications/message").stage(Stage::ServerRequest), true, baseline);
+    check(&engine, &Ask::method("initialize").stage(Stage::ServerRequest), false, allow);
+    assert!(!engine.examines(Stage::Response));
+}
+
+#[test]
+fn second_example_of_the_ancestors_readme_allows_exactly_a_hundred() {
+    let engine = engine(README_2);
+    check(&engine, &Ask::call("anything").count(100), true, "");
+    check(&engine, &Ask::call("anything").count(101), false, "data.mcp.policy.deny");
+    check(&engine, &Ask::method("initialize").count(101), false, "data.mcp.policy.deny");
+}
+
+#[test]
+fn shipped_policies_decide_as_documented() {
+    let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
+    assert_eq!(engine.engine(), Engine::Rvm);
+    for tool in ["echo", "read_file", "list_files", "lookup_customer", "weather", "slow", "count", "read_other"] {
+        check(&engine, &Ask::call(tool), true, "");
+    }
+    for tool in ["write_file", "delete_file", "something_else"] {
+        check(&engine, &Ask::call(tool), false, "missing_capability");
+        check(&engine, &Ask::call(tool).stage(Stage::List), false, "missing_capability");
+        check(&engine, &Ask::call(tool).capabilities(&["*"]), true, "");
+    }
+    let decision = Ask::call("write_file").decide(&engine);
+    assert_eq!(messages(&decision), ["agent `anonymous` lacks capability `write:files` for tool `write_file`"]);
+    assert_eq!(decision.reasons[0].owasp.as_deref(), Some("MCP02"));
+    check(&engine, &Ask::call("RM_RF").capabilities(&["*"]), false, "blocked_tool");
+    check(&engine, &Ask::method("x/unknown"), false, "method_not_allowed");
+    check(&engine, &Ask::method("sampling/createMessage").stage(Stage::ServerRequest), false, "method_not_allowed");
+    check(&engine, &Ask::method("tools/call"), false, "tool_missing");
+    check(&engine, &Ask::call("echo").count(1000), true, "");
+    check(&engine, &Ask::call("echo").count(1001), false, "rate_limit_exceeded");
+    assert!(!engine.examines(Stage::Response));
+}
+
+#[test]
+fn counters_are_never_answered_from_the_cache() {
+    let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
+    for count in 1..=1000 {
+        assert_eq!(Ask::call("echo").count(count).decide(&engine).verdict, Verdict::Allow, "{count}");
+    }
+    let decision = Ask::call("echo").count(1001).decide(&engine);
+    assert_eq!((decision.verdict, decision.cached), (Verdict::Deny, true));
+    assert_eq!(messages(&decision), ["session has sent 1001 messages, more than the limit of 1000"]);
+    // A denial of both groups names both reasons.
+    let decision = Ask::call("write_file").count(1001).decide(&engine);
+    assert_eq!(decision.reasons.len(), 2);
+}
+
+#[test]
+fn a_cached_decision_is_only_for_the_same_input() {
+    let engine = engine("package mcp.policy\ndeny if input.arguments.path == \"/etc\"\ndeny if input.identity.did == \"bad\"");
+    check(&engine, &Ask::call("a").arguments(r#"{"path":"/tmp"}"#), true, "");
+    check(&engine, &Ask::call("a").arguments(r#"{"path":"/etc"}"#), false, "data.mcp.policy.deny");
+    let mut bad = Ask::call("a").arguments(r#"{"path":"/tmp"}"#);
+    bad.identity = Arc::new(Identity { did: "bad".into(), ..Identity::configured() });
+    check(&engine, &bad, false, "data.mcp.policy.deny");
+}
+
+/// A clock that stands until it is moved.
+struct Hands(Mutex<Instant>);
+
+impl Clock for Hands {
+    fn wall(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH
+    }
+
+    fn monotonic(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+}
+
+#[test]
+fn cache_settings_take_effect() {
+    let rego = "package mcp.policy\ndeny if input.tool == \"bad\"";
+    let sources = Sources::from_texts(&[("t.rego", rego)]).unwrap();
+    let start = SystemClock.monotonic();
+    let hands = Arc::new(Hands(Mutex::new(start)));
+    let make = |config: &Config| {
+        PolicyEngine::with_clock(PolicySet::load(&sources, config).unwrap(), Arc::clone(&hands) as Arc<dyn Clock>)
+    };
+    let cached = |engine: &PolicyEngine, tool: &str| Ask::call(tool).decide(engine).cached;
+    let mut config = Config::default();
+
+    let engine = make(&config);
+    assert_eq!([cached(&engine, "a"), cached(&engine, "a")], [false, true]);
+    *hands.0.lock().unwrap() = start + Duration::from_secs(299);
+    assert!(cached(&engine, "a"));
+    *hands.0.lock().unwrap() = start + Duration::from_secs(300);
+    assert_eq!([cached(&engine, "a"), cached(&engine, "a")], [false, true]);
+
+    config.cache.max_entries = 1;
+    let engine = make(&config);
+    assert_eq!([cached(&engine, "a"), cached(&engine, "b"), cached(&engine, "a")], [false, false, false]);
+
+    config.cache.enabled = false;
+    let engine = make(&config);
+    assert_eq!([cached(&engine, "a"), cached(&engine, "a")], [false, false]);
+}
+
+#[test]
+fn an_evaluation_that_takes_too_long_is_a_denial() {
+    let mut config = Config::default();
+    config.evaluation.timeout = domain::Span::millis(1);
+    let rego = "package mcp.policy\ndeny if {\n  input.tool == \"slow\"\n  count([1 | some x in numbers.range(1, 3000); some y in numbers.range(1, 3000); x == y]) == 1\n}";
+    let engine = engine_with(rego, &config);
+    let decision = Ask::call("slow").decide(&engine);
+    assert_eq!(decision.verdict, Verdict::Deny);
+    assert!(decision.error.as_deref().unwrap().contains("time limit"), "{decision:?}");
+    // The evaluator is whole afterwards.
+    assert_eq!(Ask::call("fast").decide(&engine).error, None);
+}
+
+#[test]
+fn strict_builtin_errors_decides_what_a_failing_builtin_is() {
+    let rego = "package mcp.policy\ndeny if input.session.request_count / 0 == 1";
+    let mut config = Config::default();
+    let lenient = Ask::call("a").decide(&engine_with(rego, &config));
+    assert_eq!((lenient.verdict, lenient.error.is_some()), (Verdict::Allow, false));
+    config.evaluation.strict_builtin_errors = true;
+    let strict = Ask::call("a").decide(&engine_with(rego, &config));
+    assert_eq!((strict.verdict, strict.error.is_some()), (Verdict::Deny, true));
+}
+
+#[test]
+fn environment_and_time_reach_the_policy() {
+    let rego = "package mcp.policy\ndeny contains msg if {\n  input.context.environment == \"production\"\n  msg := sprintf(\"%s %s\", [input.context.timestamp, input.session.started_at])\n}";
+    let engine = engine(rego);
+    let mut ask = Ask::call("a");
+    check(&engine, &ask, true, "");
+    ask.environment = "production".to_owned();
+    assert_eq!(messages(&ask.decide(&engine)), ["2023-11-14T22:13:20Z 2023-11-14T22:12:20Z"]);
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_a_denial() {
+    let engine = engine("package mcp.policy\ndeny if input.arguments.path == \"/etc\"");
+    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let decision = Ask::call("a").arguments(&deep).decide(&engine);
+    assert_eq!(decision.verdict, Verdict::Deny);
+    assert!(decision.error.as_deref().unwrap().starts_with("`input.arguments` cannot be read"), "{decision:?}");
+}
+
+#[test]
+fn a_swap_takes_effect_at_once_and_forgets_the_cache() {
+    let load = |rego| PolicySet::load(&Sources::from_texts(&[("t.rego", rego)]).unwrap(), &Config::default()).unwrap();
+    let engine = engine("package mcp.policy\ndeny if input.tool == \"a\"");
+    check(&engine, &Ask::call("a"), false, "data.mcp.policy.deny");
+    let before = engine.revision();
+    engine.swap(load("package mcp.policy\ndeny if input.tool == \"b\""));
+    check(&engine, &Ask::call("a"), true, "");
+    check(&engine, &Ask::call("b"), false, "data.mcp.policy.deny");
+    assert_ne!(engine.revision(), before);
+}
+
+#[test]
+fn threads_decide_alike() {
+    let engine = Arc::new(engine(README_1));
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                engine.warm();
+                for _ in 0..20 {
+                    assert_eq!(Ask::call("read_file").decide(&engine).verdict, Verdict::Allow);
+                    assert_eq!(Ask::call("echo").decide(&engine).verdict, Verdict::Deny);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_user_baseline_replaces_the_embedded_one() {
+    let sources = Sources::from_texts(&[
+        ("a.rego", README_1),
+        ("b.rego", "package mcp.baseline\nallow if input.method == \"initialize\""),
+    ])
+    .unwrap();
+    let engine = PolicyEngine::new(&sources, &Config::default()).unwrap();
+    check(&engine, &Ask::method("initialize"), true, "data.mcp.baseline.allow");
+    check(&engine, &Ask::method("ping"), false, "data.mcp.policy.allow");
+}
+
+#[test]
+fn answers_are_examined_only_by_rules_that_can_tell() {
+    #[track_caller]
+    fn check(rule: &str, examined: bool) {
+        let engine = engine(&format!("package mcp.policy\n{rule}"));
+        assert_eq!(engine.examines(Stage::Response), examined, "{rule}");
+        for stage in [Stage::Request, Stage::List, Stage::ServerRequest] {
+            assert!(engine.examines(stage));
+        }
+    }
+    check("deny if input.tool == \"a\"", false);
+    check("allow if input.tool == \"a\"", false);
+    check("deny if input.result.isError", true);
+    check("deny if input.stage == \"response\"", true);
+    check("deny if count(input.findings) > 0", true);
+    check("deny if { some key; input[key] == 1 }", true);
+    check("deny if f\nf if g(1)\ng(_) if input.result", true);
+}
+
+#[test]
+fn an_answer_is_seen_at_stage_response_only() {
+    let engine = engine("package mcp.policy\ndeny if contains(input.result.text, \"secret\")");
+    let mut ask = Ask::call("a");
+    ask.result = Some(r#"{"text":"a secret"}"#.to_owned());
+    check(&engine, &ask, true, "");
+    check(&engine, &ask.stage(Stage::Response), false, "data.mcp.policy.deny");
+}
+
+#[test]
+fn switched_off_policy_allows_and_says_so() {
+    let off = Disabled::default();
+    let decision = off.decide(&Ask::method("x/unknown").input());
+    assert_eq!((decision.verdict, decision.matched_rule.as_deref()), (Verdict::Allow, Some("policy_disabled")));
+    assert!(!off.examines(Stage::Response));
+}
+
+/// Conditions from which policies are made: typed and untyped fields, counters, helpers, negation, everything-readers.
+const CONDITIONS: &[&str] = &[
+    r#"input.method == "tools/call""#,
+    r#"startswith(input.tool, "read_")"#,
+    "input.session.request_count > 3",
+    r#"input.arguments.path == "/etc""#,
+    "not input.tool",
+    r#"x := input.arguments.path; startswith(x, "/e")"#,
+    "y := input.arguments.missing",
+    r#"input.request.tool in {"read_a", "write_b"}"#,
+    r#""read:*" in input.agent.capabilities"#,
+    "helper",
+    "not helper",
+    "reads(input.tool)",
+    "not reads(input.request.tool)",
+    "count(input.arguments) > 1",
+    r#"some c in input.agent.capabilities; c == "x""#,
+    r#"object.get(input, "tool", "none") == "none""#,
+    r#"some k; input[k] == "ping"; k == "method""#,
+    "input.request.id == 1",
+    r#"input.stage == "list""#,
+    "not input.arguments.path",
+    "count({z | z := input.arguments[_]}) > 0",
+    r#"every d in input.agent.capabilities { d != "x" }"#,
+    r#"input.session.id == "s-2""#,
+    r#"lower(input.tool) == "read_a""#,
+    r#"input.context.timestamp > "2023-11-14T22:13:20Z""#,
+    "input.identity.verified == false",
+    "some_set[input.tool]",
+];
+
+const HELPERS: &str = r#"
+helper if { input.session.request_count == 2 }
+helper if { input.arguments.path }
+reads(tool) if { startswith(tool, "read") }
+some_set contains "read_a"
+some_set contains input.arguments.path
+"#;
+
+const HEADS: &[&str] = &[
+    "allow if",
+    "deny if",
+    "violations contains \"one\" if",
+    "violations contains sprintf(\"two %v\", [input.tool]) if",
+    "violations contains {\"msg\": \"three\", \"rule\": \"r\"} if",
+];
+
+fn policies() -> impl Strategy<Value = String> {
+    let rule = (0..HEADS.len(), prop::collection::vec(0..CONDITIONS.len(), 1..3));
+    prop::collection::vec(rule, 1..5).prop_map(|rules| {
+        let mut text = format!("package mcp.policy\n{HELPERS}");
+        for (head, conditions) in rules {
+            let body: Vec<&str> = conditions.into_iter().map(|index| CONDITIONS[index]).collect();
+            text.push_str(&format!("{} {{ {} }}\n", HEADS[head], body.join("; ")));
+        }
+        text
+    })
+}
+
+const CAPABILITIES: &[&[&str]] = &[&["read:*"], &["x"], &["x", "y"], &[]];
+
+fn asks() -> impl Strategy<Value = Ask> {
+    let one_of = |items: &'static [Option<&'static str>]| prop::sample::select(items).prop_map(|item| item.map(str::to_owned));
+    (
+        prop::sample::select(&["tools/call", "ping", "tools/list"][..]),
+        one_of(&[None, Some("read_a"), Some("READ_A"), Some("write_b"), Some("/etc")]),
+        one_of(&[None, Some(r#"{"path":"/etc"}"#), Some(r#"{"path":1,"q":["x"]}"#), Some("[1]"), Some("{}")]),
+        prop::sample::select(CAPABILITIES),
+        prop::sample::select(&Stage::ALL[..]),
+        1..5_u64,
+        any::<bool>(),
+    )
+        .prop_map(|(method, tool, arguments, capabilities, stage, count, other)| Ask {
+            tool,
+            arguments,
+            count,
+            stage,
+            session: if other { "s-1" } else { "s-2" }.to_owned(),
+            seconds: 1_700_000_000 + u64::from(other),
+            ..Ask::method(method).capabilities(capabilities)
+        })
+}
+
+/// The decision of the interpreter, rule by rule, on the whole input and the texts as written.
+fn oracle(set: &PolicySet, ask: &Ask) -> Conclusion {
+    let whole: Value = InputBuilder::new().value(Fields::ALL, &ask.input()).unwrap();
+    match golden(&mut set.golden().unwrap(), set.declared, whole) {
+        Ok(parts) => conclude(set.declared, &parts),
+        Err(error) => Conclusion::failed(error),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_cache_and_the_engine_change_no_decision(
+        rego in policies(),
+        asks in prop::collection::vec(asks(), 1..12),
+    ) {
+        let sources = Sources::from_texts(&[("generated.rego", &rego)]).unwrap();
+        let with = PolicyEngine::new(&sources, &Config::default()).unwrap();
+        let mut config = Config::default();
+        config.cache.enabled = false;
+        let without = PolicyEngine::new(&sources, &config).unwrap();
+        for ask in asks.iter().chain(&asks) {
+            let (cached, fresh) = (ask.decide(&with), ask.decide(&without));
+            let expected = oracle(&with.set.load(), ask);
+            prop_assert_eq!(cached.verdict, expected.verdict, "{} {:?} {:?}", rego, ask, cached);
+            prop_assert_eq!(fresh.verdict, expected.verdict, "{} {:?}", rego, ask);
+            prop_assert_eq!(cached.error.is_some(), expected.error.is_some(), "{} {:?}", rego, ask);
+            prop_assert_eq!(&cached.matched_rule, &expected.matched_rule, "{} {:?}", rego, ask);
+            prop_assert_eq!(&fresh.matched_rule, &expected.matched_rule, "{} {:?}", rego, ask);
+            prop_assert_eq!(&cached.reasons, &fresh.reasons);
+            if expected.error.is_none() {
+                prop_assert_eq!(&cached.reasons, &expected.reasons, "{} {:?}", rego, ask);
+            }
+        }
+    }
+}

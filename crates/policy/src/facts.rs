@@ -1,0 +1,570 @@
+//! What one definition of a rule reads, refers to and calls.
+//!
+//! Names are resolved as Rego does it: a local variable hides a rule, an import alias hides a builtin. Where the
+//! meaning depends on a value (`data[x]`, `input[x]`), the whole subtree counts as read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::fields::Fields;
+use crate::syntax::{
+    AssignOp, Body, Expr, Head, Literal, Module, Query, Rule, Span, Statement, constant_path,
+};
+
+/// Builtins whose value does not follow from their arguments.
+const IMPURE: [&str; 4] = ["time.now_ns", "rand.intn", "uuid.rfc4122", "opa.runtime"];
+
+/// What a definition says about its value, for the questions whether two definitions can disagree and whether the
+/// value can be undefined after the body succeeded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Worth {
+    /// Always `true`.
+    True,
+    /// Always `false`.
+    False,
+    /// A constant.
+    Constant,
+    /// A variable of the body.
+    Local,
+    /// Anything else.
+    Computed,
+}
+
+/// How a definition's head is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// `name`, `name := value`.
+    Complete,
+    /// `name contains member`.
+    Set,
+    /// `name[key]`; `plain` when the key is a variable of the body and no value is given.
+    Object { plain: bool },
+    /// `name(args)`.
+    Function,
+    /// `default name := value`; for a function when `function`.
+    Default { function: bool },
+}
+
+/// A replacement of a piece of the text, by byte offsets; an insertion when they are equal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Edit {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) text: String,
+}
+
+impl Edit {
+    pub(crate) const fn insert(offset: usize, text: String) -> Self {
+        Self { start: offset, end: offset, text }
+    }
+}
+
+/// A call, for the check that the function exists.
+#[derive(Clone, Debug)]
+pub(crate) struct CallSite {
+    pub(crate) name: String,
+    pub(crate) span: Span,
+}
+
+/// One definition of a rule, and what the checks need to know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Definition {
+    /// Index of its module.
+    pub(crate) module: usize,
+    /// Package and name, without `data`; the constant part of the head.
+    pub(crate) path: Vec<String>,
+    /// How many components of `path` are the package.
+    pub(crate) package: usize,
+    pub(crate) shape: Shape,
+    /// Place of the definition.
+    pub(crate) span: Span,
+    /// Place of the rule's name in the head.
+    pub(crate) name: Span,
+    pub(crate) values: Vec<Worth>,
+    pub(crate) has_else: bool,
+    /// Whether the head names more than a rule and one key.
+    pub(crate) deep_head: bool,
+    pub(crate) reads: Fields,
+    pub(crate) refs: BTreeSet<Vec<String>>,
+    /// Calls of functions of the policies, as paths; also in `refs`.
+    pub(crate) user_calls: Vec<(Vec<String>, CallSite)>,
+    pub(crate) builtin_calls: Vec<CallSite>,
+    pub(crate) impure: bool,
+    pub(crate) uses_with: bool,
+    /// An array or object comprehension whose element can be undefined.
+    pub(crate) loose_element: bool,
+    /// `some x in c` where `c` may be no collection.
+    pub(crate) loose_collection: bool,
+    /// `pattern := value` where the pattern is not one variable.
+    pub(crate) pattern_assign: bool,
+    /// After each `variable := value`, a test that the value is there: see [`crate::fast`].
+    pub(crate) guards: Vec<Edit>,
+    /// Each use of an imported package, spelled out: regorus takes `import data.lib` and `lib.rule` for the whole
+    /// document `data.lib`, which its interpreter evaluates wrongly when rules spread over several files.
+    pub(crate) aliases: Vec<Edit>,
+    pub(crate) strings: BTreeSet<String>,
+}
+
+/// The facts of every definition of a module; `package_rules` are the names of all rules of its package.
+pub(crate) fn definitions(
+    index: usize,
+    module: &Module,
+    package_rules: &BTreeSet<String>,
+) -> Vec<Definition> {
+    let imports = imports(module);
+    module
+        .rules
+        .iter()
+        .map(|rule| {
+            let mut walk = Walk {
+                module,
+                package_rules,
+                imports: &imports,
+                scopes: Vec::new(),
+                found: blank(index, module, rule),
+            };
+            walk.rule(rule);
+            walk.found
+        })
+        .collect()
+}
+
+/// Name of a rule inside its package: the first component of the head.
+pub(crate) fn rule_name(rule: &Rule) -> Option<String> {
+    let mut path = Vec::new();
+    constant_path(head_ref(rule), &mut path);
+    path.into_iter().next()
+}
+
+const fn head_ref(rule: &Rule) -> &Expr {
+    match rule {
+        Rule::Spec { head, .. } => head.refr(),
+        Rule::Default { refr, .. } => refr,
+    }
+}
+
+fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
+    let mut imports = BTreeMap::new();
+    for import in &module.imports {
+        let mut path = Vec::new();
+        constant_path(&import.refr, &mut path);
+        let rooted = path.first().is_some_and(|root| root == "data" || root == "input");
+        let alias = match import.r#as {
+            Some(span) => Some(module.text(span).to_owned()),
+            None => path.last().cloned(),
+        };
+        if let (true, Some(alias)) = (rooted, alias) {
+            imports.insert(alias, path);
+        }
+    }
+    imports
+}
+
+fn blank(index: usize, module: &Module, rule: &Rule) -> Definition {
+    let refr = head_ref(rule);
+    let mut path = module.package.clone();
+    let package = path.len();
+    constant_path(refr, &mut path);
+    let (span, shape) = match rule {
+        Rule::Default { span, args, .. } => (*span, Shape::Default { function: !args.is_empty() }),
+        Rule::Spec { span, head, .. } => (*span, shape(head)),
+    };
+    Definition {
+        module: index,
+        package,
+        shape,
+        span,
+        name: name_span(refr).unwrap_or(span),
+        values: Vec::new(),
+        has_else: false,
+        deep_head: brackets(refr) > usize::from(matches!(shape, Shape::Object { .. })),
+        path,
+        reads: Fields::NONE,
+        refs: BTreeSet::new(),
+        user_calls: Vec::new(),
+        builtin_calls: Vec::new(),
+        impure: false,
+        uses_with: false,
+        loose_element: false,
+        loose_collection: false,
+        pattern_assign: false,
+        guards: Vec::new(),
+        aliases: Vec::new(),
+        strings: BTreeSet::new(),
+    }
+}
+
+fn shape(head: &Head) -> Shape {
+    match head {
+        Head::Set { .. } => Shape::Set,
+        Head::Func { .. } => Shape::Function,
+        Head::Compr { refr: Expr::RefBrack { index, .. }, assign } => Shape::Object {
+            plain: assign.is_none() && matches!(index.as_ref(), Expr::Var { .. }),
+        },
+        Head::Compr { .. } => Shape::Complete,
+    }
+}
+
+fn brackets(refr: &Expr) -> usize {
+    match refr {
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => 1 + brackets(refr),
+        _ => 0,
+    }
+}
+
+fn name_span(refr: &Expr) -> Option<Span> {
+    match refr {
+        Expr::Var { span, .. } => Some(*span),
+        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => name_span(refr),
+        _ => None,
+    }
+}
+
+struct Walk<'a> {
+    module: &'a Module,
+    package_rules: &'a BTreeSet<String>,
+    imports: &'a BTreeMap<String, Vec<String>>,
+    scopes: Vec<BTreeSet<String>>,
+    found: Definition,
+}
+
+/// What a name at the root of a reference stands for.
+enum Root {
+    Input(Vec<String>),
+    Data(Vec<String>),
+    Local,
+}
+
+impl Walk<'_> {
+    fn rule(&mut self, rule: &Rule) {
+        match rule {
+            Rule::Default { value, .. } => {
+                self.worth(Some(value));
+                self.expr(value);
+            }
+            Rule::Spec { head, bodies, .. } => {
+                self.scopes.push(BTreeSet::new());
+                if let Head::Func { args, .. } = head {
+                    for arg in args {
+                        self.declare(arg);
+                    }
+                }
+                if bodies.is_empty() {
+                    self.head(head);
+                }
+                for body in bodies {
+                    self.body(head, body);
+                }
+                self.scopes.pop();
+            }
+        }
+    }
+
+    fn body(&mut self, head: &Head, body: &Body) {
+        self.scopes.push(BTreeSet::new());
+        self.statements(&body.query);
+        if body.is_else {
+            self.found.has_else = true;
+            self.worth(body.assign.as_ref().map(|assign| &assign.value));
+        } else {
+            self.head(head);
+        }
+        if let Some(assign) = &body.assign {
+            self.expr(&assign.value);
+        }
+        self.scopes.pop();
+    }
+
+    /// The head is walked inside the scope of a body, whose variables it uses.
+    fn head(&mut self, head: &Head) {
+        match head {
+            Head::Set { key, .. } => {
+                if let Some(key) = key {
+                    self.expr(key);
+                }
+            }
+            Head::Compr { refr, assign } | Head::Func { refr, assign, .. } => {
+                self.worth(assign.as_ref().map(|assign| &assign.value));
+                self.keys(refr);
+                if let Some(assign) = assign {
+                    self.expr(&assign.value);
+                }
+            }
+        }
+    }
+
+    /// The keys in a head such as `name[key].member`, but not the name.
+    fn keys(&mut self, refr: &Expr) {
+        match refr {
+            Expr::RefBrack { refr, index } => {
+                self.keys(refr);
+                self.expr(index);
+            }
+            Expr::RefDot { refr, .. } => self.keys(refr),
+            _ => {}
+        }
+    }
+
+    fn worth(&mut self, value: Option<&Expr>) {
+        let worth = match value {
+            None | Some(Expr::Bool { value: true }) => Worth::True,
+            Some(Expr::Bool { value: false }) => Worth::False,
+            Some(Expr::Var { value, .. }) if self.is_local(value) => Worth::Local,
+            Some(value) if self.is_settled(value, false) => Worth::Constant,
+            Some(_) => Worth::Computed,
+        };
+        self.found.values.push(worth);
+    }
+
+    /// Whether a value is built of constants, and of local variables when `locals`; then it is never undefined.
+    fn is_settled(&self, expr: &Expr, locals: bool) -> bool {
+        match expr {
+            Expr::String { .. }
+            | Expr::RawString { .. }
+            | Expr::Number {}
+            | Expr::Bool { .. }
+            | Expr::Null {} => true,
+            Expr::Var { value, .. } => locals && self.is_local(value),
+            Expr::Array { items } | Expr::Set { items } => {
+                items.iter().all(|item| self.is_settled(item, locals))
+            }
+            Expr::Object { fields } => fields
+                .iter()
+                .all(|(_, key, value)| self.is_settled(key, locals) && self.is_settled(value, locals)),
+            _ => false,
+        }
+    }
+
+    fn is_local(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.contains(name))
+    }
+
+    fn declare_name(&mut self, name: &str) {
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.insert(name.to_owned());
+        }
+    }
+
+    /// Declares the variables of a pattern and walks the rest of it.
+    fn declare(&mut self, pattern: &Expr) {
+        match pattern {
+            Expr::Var { value, .. } => self.declare_name(value),
+            Expr::Array { items } => items.iter().for_each(|item| self.declare(item)),
+            Expr::Object { fields } => {
+                for (_, key, value) in fields {
+                    self.expr(key);
+                    self.declare(value);
+                }
+            }
+            other => self.expr(other),
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        self.scopes.push(BTreeSet::new());
+        self.statements(query);
+        self.scopes.pop();
+    }
+
+    fn statements(&mut self, query: &Query) {
+        for statement in &query.stmts {
+            self.statement(statement);
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        for with in &statement.with_mods {
+            self.found.uses_with = true;
+            // Replaced documents change what is read in ways that are not followed.
+            self.found.reads = Fields::ALL;
+            self.expr(&with.refr);
+            self.expr(&with.r#as);
+        }
+        match &statement.literal {
+            Literal::SomeVars { vars } => {
+                for span in vars {
+                    self.declare_name(self.module.text(*span));
+                }
+            }
+            Literal::SomeIn { key, value, collection } => {
+                self.expr(collection);
+                self.found.loose_collection |= !self.is_collection(collection);
+                if let Some(key) = key {
+                    self.declare(key);
+                }
+                self.declare(value);
+            }
+            Literal::Expr { expr: Expr::AssignExpr { span, op: AssignOp::ColEq, lhs, rhs } } => {
+                self.expr(rhs);
+                match lhs.as_ref() {
+                    Expr::Var { value, .. } if value != "_" => {
+                        self.found.guards.push(Edit::insert(span.end, format!("; {value} == {value}")));
+                    }
+                    _ => self.found.pattern_assign = true,
+                }
+                self.declare(lhs);
+            }
+            Literal::Expr { expr } | Literal::NotExpr { expr } => self.expr(expr),
+            Literal::Every { key, value, domain, query } => {
+                self.expr(domain);
+                self.scopes.push(BTreeSet::new());
+                for span in key.iter().chain([value]) {
+                    self.declare_name(self.module.text(*span));
+                }
+                self.query(query);
+                self.scopes.pop();
+            }
+        }
+    }
+
+    /// Whether an expression is a collection for certain, or undefined.
+    fn is_collection(&self, expr: &Expr) -> bool {
+        const LISTS: [[&str; 3]; 3] =
+            [["input", "agent", "capabilities"], ["input", "agent", "tags"], ["input", "agent", "roles"]];
+        match expr {
+            Expr::Array { .. }
+            | Expr::Set { .. }
+            | Expr::Object { .. }
+            | Expr::ArrayCompr { .. }
+            | Expr::SetCompr { .. }
+            | Expr::ObjectCompr { .. } => true,
+            Expr::RefDot { .. } | Expr::RefBrack { .. } => {
+                let mut path = Vec::new();
+                constant_path(expr, &mut path);
+                LISTS.iter().any(|list| path == *list)
+            }
+            _ => false,
+        }
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::String { value } | Expr::RawString { value } => {
+                self.found.strings.insert(value.clone());
+            }
+            Expr::Number {} | Expr::Bool { .. } | Expr::Null {} => {}
+            Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expr),
+            Expr::Array { items } | Expr::Set { items } => items.iter().for_each(|item| self.expr(item)),
+            Expr::Object { fields } => {
+                for (_, key, value) in fields {
+                    self.expr(key);
+                    self.expr(value);
+                }
+            }
+            Expr::ArrayCompr { term, query } => self.comprehension(&[term.as_ref()], query, true),
+            Expr::SetCompr { term, query } => self.comprehension(&[term.as_ref()], query, false),
+            Expr::ObjectCompr { key, value, query } => {
+                self.comprehension(&[key.as_ref(), value.as_ref()], query, true);
+            }
+            Expr::Call { span, fcn, params } => {
+                self.call(*span, fcn);
+                params.iter().for_each(|param| self.expr(param));
+            }
+            Expr::UnaryExpr { expr } => self.expr(expr),
+            Expr::BinExpr { lhs, rhs }
+            | Expr::BoolExpr { lhs, rhs }
+            | Expr::ArithExpr { lhs, rhs }
+            | Expr::AssignExpr { lhs, rhs, .. } => {
+                self.expr(lhs);
+                self.expr(rhs);
+            }
+            Expr::Membership { key, value, collection } => {
+                if let Some(key) = key {
+                    self.expr(key);
+                }
+                self.expr(value);
+                self.expr(collection);
+            }
+        }
+    }
+
+    fn comprehension(&mut self, terms: &[&Expr], query: &Query, ordered: bool) {
+        self.scopes.push(BTreeSet::new());
+        self.statements(query);
+        for term in terms {
+            self.found.loose_element |= ordered && !self.is_settled(term, true);
+            self.expr(term);
+        }
+        self.scopes.pop();
+    }
+
+    fn reference(&mut self, expr: &Expr) {
+        let mut path = Vec::new();
+        constant_path(expr, &mut path);
+        self.indices(expr);
+        let Some((name, rest)) = path.split_first() else { return };
+        match self.root(name) {
+            Root::Input(base) => self.found.reads = self.found.reads | Fields::at(&joined(base, rest)),
+            Root::Data(base) => {
+                if let (true, Some(span)) = (self.is_alias(name), name_span(expr)) {
+                    let text = format!("data{}", base.iter().map(|part| step(part)).collect::<String>());
+                    self.found.aliases.push(Edit { start: span.start, end: span.end, text });
+                }
+                self.found.refs.insert(joined(base, rest));
+            }
+            Root::Local => {}
+        }
+    }
+
+    fn is_alias(&self, name: &str) -> bool {
+        name != "data" && self.imports.contains_key(name)
+    }
+
+    /// Walks what a reference is indexed with, and what it starts from when that is no name.
+    fn indices(&mut self, expr: &Expr) {
+        match expr {
+            Expr::RefDot { refr, .. } => self.indices(refr),
+            Expr::RefBrack { refr, index } => {
+                self.indices(refr);
+                self.expr(index);
+            }
+            Expr::Var { .. } => {}
+            other => self.expr(other),
+        }
+    }
+
+    fn root(&self, name: &str) -> Root {
+        if name == "input" {
+            return Root::Input(Vec::new());
+        }
+        if name == "data" {
+            return Root::Data(Vec::new());
+        }
+        if self.is_local(name) {
+            return Root::Local;
+        }
+        if let Some((root, rest)) = self.imports.get(name).and_then(|path| path.split_first()) {
+            let rest = rest.to_vec();
+            return if root == "input" { Root::Input(rest) } else { Root::Data(rest) };
+        }
+        if self.package_rules.contains(name) {
+            return Root::Data(joined(self.module.package.clone(), &[name.to_owned()]));
+        }
+        Root::Local
+    }
+
+    fn call(&mut self, span: Span, fcn: &Expr) {
+        let mut path = Vec::new();
+        constant_path(fcn, &mut path);
+        let site = CallSite { name: path.join("."), span };
+        let Some((name, rest)) = path.split_first() else { return };
+        let root = if self.is_local(name) { Root::Local } else { self.root(name) };
+        if let Root::Data(base) = root {
+            let path = joined(base, rest);
+            self.found.refs.insert(path.clone());
+            self.found.user_calls.push((path, site));
+        } else {
+            self.found.impure |= IMPURE.contains(&site.name.as_str());
+            self.found.builtin_calls.push(site);
+        }
+    }
+}
+
+/// One constant step of a reference, in brackets so that any text may stand in it.
+fn step(part: &str) -> String {
+    format!("[{}]", serde_json::Value::from(part))
+}
+
+fn joined(mut base: Vec<String>, rest: &[String]) -> Vec<String> {
+    base.extend_from_slice(rest);
+    base
+}

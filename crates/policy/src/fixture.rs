@@ -1,0 +1,135 @@
+//! Inputs for tests.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use domain::{
+    Agent, ContextView, Decision, Identity, Policy, PolicyInput, ServerView, SessionView, Stage, Transport,
+};
+
+use crate::{Config, PolicyEngine, Sources};
+
+/// One message, with defaults for what a test does not care about.
+#[derive(Clone, Debug)]
+pub(crate) struct Ask {
+    pub(crate) stage: Stage,
+    pub(crate) method: String,
+    pub(crate) id: Option<String>,
+    pub(crate) tool: Option<String>,
+    pub(crate) resource: Option<String>,
+    pub(crate) prompt: Option<String>,
+    pub(crate) arguments: Option<String>,
+    pub(crate) params: Option<String>,
+    pub(crate) result: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) agent: Arc<Agent>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) session: String,
+    pub(crate) count: u64,
+    pub(crate) environment: String,
+    pub(crate) seconds: u64,
+}
+
+impl Ask {
+    pub(crate) fn method(method: &str) -> Self {
+        Self {
+            stage: Stage::Request,
+            method: method.to_owned(),
+            id: Some("1".to_owned()),
+            tool: None,
+            resource: None,
+            prompt: None,
+            arguments: None,
+            params: None,
+            result: None,
+            description: None,
+            agent: Arc::new(Agent { capabilities: vec!["read:*".into()], ..Agent::default() }),
+            identity: Arc::new(Identity::configured()),
+            session: "s-1".to_owned(),
+            count: 1,
+            environment: String::new(),
+            seconds: 1_700_000_000,
+        }
+    }
+
+    pub(crate) fn call(tool: &str) -> Self {
+        Self { tool: Some(tool.to_owned()), ..Self::method("tools/call") }
+    }
+
+    pub(crate) fn arguments(mut self, arguments: &str) -> Self {
+        self.arguments = Some(arguments.to_owned());
+        self
+    }
+
+    pub(crate) fn capabilities(mut self, capabilities: &[&str]) -> Self {
+        let capabilities = capabilities.iter().map(|capability| Arc::from(*capability)).collect();
+        self.agent = Arc::new(Agent { capabilities, ..(*self.agent).clone() });
+        self
+    }
+
+    pub(crate) fn stage(mut self, stage: Stage) -> Self {
+        self.stage = stage;
+        self
+    }
+
+    pub(crate) fn count(mut self, count: u64) -> Self {
+        self.count = count;
+        self
+    }
+
+    pub(crate) fn input(&self) -> PolicyInput<'_> {
+        PolicyInput {
+            stage: self.stage,
+            method: &self.method,
+            id: self.id.as_deref(),
+            tool: self.tool.as_deref(),
+            resource: self.resource.as_deref(),
+            prompt: self.prompt.as_deref(),
+            arguments: self.arguments.as_deref(),
+            params: self.params.as_deref(),
+            size: 123,
+            result: self.result.as_deref(),
+            agent: &self.agent,
+            identity: &self.identity,
+            session: SessionView {
+                id: &self.session,
+                request_count: self.count,
+                started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds - 60),
+                protocol_version: Some("2025-11-25"),
+                client_name: Some("test client"),
+                client_version: Some("1.0"),
+            },
+            server: ServerView {
+                name: "demo",
+                transport: "http",
+                url: Some("http://127.0.0.1:1/mcp"),
+                tool_description: self.description.as_deref(),
+                tool_annotations: None,
+            },
+            context: ContextView {
+                timestamp: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds),
+                source_ip: Some([127, 0, 0, 1].into()),
+                environment: &self.environment,
+                transport: Transport::Http,
+            },
+        }
+    }
+
+    pub(crate) fn decide(&self, engine: &PolicyEngine) -> Decision {
+        engine.decide(&self.input())
+    }
+}
+
+/// An engine for one file of Rego.
+pub(crate) fn engine(rego: &str) -> PolicyEngine {
+    engine_with(rego, &Config::default())
+}
+
+pub(crate) fn engine_with(rego: &str, config: &Config) -> PolicyEngine {
+    PolicyEngine::new(&Sources::from_texts(&[("test.rego", rego)]).unwrap(), config).unwrap()
+}
+
+/// The messages of a decision's reasons.
+pub(crate) fn messages(decision: &Decision) -> Vec<&str> {
+    decision.reasons.iter().map(|reason| reason.message.as_str()).collect()
+}

@@ -1,0 +1,258 @@
+//! The call graph of a set: which definition uses which, what each entry point reads, and the checks that a set must
+//! pass before an engine sees it. Recursion above all: regorus would abort the process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regorus::Engine;
+
+use crate::Error;
+use crate::facts::{Definition, definitions, rule_name};
+use crate::fields::Fields;
+use crate::syntax::Module;
+
+/// All definitions of a set and the edges between them.
+#[derive(Debug)]
+pub(crate) struct Graph {
+    definitions: Vec<Definition>,
+    /// By index: the definitions that a definition uses.
+    uses: Vec<BTreeSet<usize>>,
+    by_path: BTreeMap<Vec<String>, Vec<usize>>,
+}
+
+/// What an entry point reads, all the way down.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Footprint {
+    pub(crate) reads: Fields,
+    /// Whether a builtin gives another value each time.
+    pub(crate) impure: bool,
+}
+
+impl Footprint {
+    /// Whether a decision on it is not worth keeping.
+    pub(crate) fn is_volatile(self) -> bool {
+        self.impure || self.reads.intersects(Fields::volatile())
+    }
+
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self { reads: self.reads | other.reads, impure: self.impure || other.impure }
+    }
+}
+
+impl Graph {
+    pub(crate) fn new(modules: &[Module]) -> Self {
+        let mut names: BTreeMap<&[String], BTreeSet<String>> = BTreeMap::new();
+        for module in modules {
+            names.entry(&module.package).or_default().extend(module.rules.iter().filter_map(rule_name));
+        }
+        let none = BTreeSet::new();
+        let definitions: Vec<Definition> = modules
+            .iter()
+            .enumerate()
+            .flat_map(|(index, module)| {
+                definitions(index, module, names.get(module.package.as_slice()).unwrap_or(&none))
+            })
+            .collect();
+        let mut by_path: BTreeMap<Vec<String>, Vec<usize>> = BTreeMap::new();
+        for (index, definition) in definitions.iter().enumerate() {
+            by_path.entry(definition.path.clone()).or_default().push(index);
+        }
+        let mut graph = Self { definitions, uses: Vec::new(), by_path };
+        graph.uses = graph
+            .definitions
+            .iter()
+            .map(|definition| definition.refs.iter().flat_map(|path| graph.matching(path)).collect())
+            .collect();
+        graph
+    }
+
+    pub(crate) fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// The definitions of one module.
+    pub(crate) fn in_module(&self, module: usize) -> impl Iterator<Item = &Definition> {
+        self.definitions.iter().filter(move |definition| definition.module == module)
+    }
+
+    /// The definitions of exactly the rule at `path`.
+    pub(crate) fn definitions_of(&self, path: &[String]) -> impl Iterator<Item = (usize, &Definition)> {
+        let indices = self.by_path.get(path).into_iter().flatten();
+        indices.filter_map(|index| self.definitions.get(*index).map(|definition| (*index, definition)))
+    }
+
+    /// Indices of the definitions of rules whose name, the first component after the package, is the last of `path`.
+    pub(crate) fn named(&self, path: &[&str]) -> Vec<usize> {
+        (0..self.definitions.len())
+            .filter(|index| {
+                self.definitions.get(*index).is_some_and(|definition| {
+                    definition.package + 1 == path.len()
+                        && definition.path.iter().zip(path).all(|(own, part)| own == part)
+                })
+            })
+            .collect()
+    }
+
+    /// The definitions that a reference to `path` may evaluate: of rules above, at and below it.
+    fn matching(&self, path: &[String]) -> Vec<usize> {
+        let mut found = Vec::new();
+        for length in 0..path.len() {
+            if let Some(above) = path.get(..length).and_then(|path| self.by_path.get(path)) {
+                found.extend(above);
+            }
+        }
+        for (_, below) in
+            self.by_path.range(path.to_vec()..).take_while(|(known, _)| known.starts_with(path))
+        {
+            found.extend(below);
+        }
+        found
+    }
+
+    /// Whether any definition other than those of the rule itself refers to the rule.
+    pub(crate) fn is_referenced(&self, rule: &[usize]) -> bool {
+        self.uses
+            .iter()
+            .enumerate()
+            .any(|(user, used)| !rule.contains(&user) && rule.iter().any(|own| used.contains(own)))
+    }
+
+    /// What these definitions read, with everything that they use.
+    pub(crate) fn footprint(&self, roots: &[usize]) -> Footprint {
+        let mut seen: BTreeSet<usize> = BTreeSet::new();
+        let mut open = roots.to_vec();
+        let mut footprint = Footprint::default();
+        while let Some(index) = open.pop() {
+            if !seen.insert(index) {
+                continue;
+            }
+            if let Some(definition) = self.definitions.get(index) {
+                footprint =
+                    footprint.and(Footprint { reads: definition.reads, impure: definition.impure });
+            }
+            open.extend(self.uses.get(index).into_iter().flatten());
+        }
+        footprint
+    }
+
+    /// Refuses recursion and calls of functions that do not exist.
+    pub(crate) fn check(&self, modules: &[Module]) -> Result<(), Error> {
+        self.check_recursion(modules)?;
+        self.check_packages(modules)?;
+        let mut known = BTreeMap::new();
+        for definition in &self.definitions {
+            let file = || file_of(modules, definition);
+            for (path, site) in &definition.user_calls {
+                if self.matching(path).is_empty() {
+                    return Err(Error::UnknownFunction {
+                        file: file(),
+                        line: site.span.line,
+                        column: site.span.col,
+                        name: site.name.clone(),
+                        hint: "no policy file defines it",
+                    });
+                }
+            }
+            for site in &definition.builtin_calls {
+                let exists = *known.entry(site.name.as_str()).or_insert_with(|| is_builtin(&site.name));
+                if !exists {
+                    return Err(Error::UnknownFunction {
+                        file: file(),
+                        line: site.span.line,
+                        column: site.span.col,
+                        name: site.name.clone(),
+                        hint: hint_for(&site.name),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a package as a value: the interpreter of regorus loses definitions of rules there.
+    fn check_packages(&self, modules: &[Module]) -> Result<(), Error> {
+        for definition in &self.definitions {
+            for path in &definition.refs {
+                let within = self.matching(path).into_iter().filter_map(|index| self.definitions.get(index));
+                if within.into_iter().any(|found| path.len() <= found.package) {
+                    return Err(Error::Unsupported {
+                        file: file_of(modules, definition),
+                        line: definition.span.line,
+                        what: format!("`data.{}` is a package, not a rule", path.join(".")),
+                        hint: "name the rules that are meant",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Depth first, without recursion of our own.
+    fn check_recursion(&self, modules: &[Module]) -> Result<(), Error> {
+        let mut done = BTreeSet::new();
+        for start in 0..self.definitions.len() {
+            let mut path: Vec<(usize, Vec<usize>)> = vec![(start, self.next(start))];
+            let mut on_path = BTreeSet::from([start]);
+            while let Some((index, rest)) = path.last_mut() {
+                match rest.pop() {
+                    Some(next) if on_path.contains(&next) => {
+                        let cycle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != next);
+                        return Err(self.recursion(modules, cycle.collect(), next));
+                    }
+                    Some(next) if !done.contains(&next) => {
+                        on_path.insert(next);
+                        path.push((next, self.next(next)));
+                    }
+                    Some(_) => {}
+                    None => {
+                        done.insert(*index);
+                        on_path.remove(index);
+                        path.pop();
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&self, index: usize) -> Vec<usize> {
+        self.uses.get(index).into_iter().flatten().copied().collect()
+    }
+
+    fn recursion(&self, modules: &[Module], cycle: Vec<usize>, again: usize) -> Error {
+        let names: Vec<String> = cycle
+            .iter()
+            .chain([&again])
+            .filter_map(|index| self.definitions.get(*index))
+            .map(|definition| format!("`data.{}`", definition.path.join(".")))
+            .collect();
+        let first = self.definitions.get(again);
+        Error::Recursion {
+            file: first.map(|definition| file_of(modules, definition)).unwrap_or_default(),
+            line: first.map_or(0, |definition| definition.span.line),
+            cycle: names.join(" -> "),
+        }
+    }
+}
+
+fn file_of(modules: &[Module], definition: &Definition) -> String {
+    modules.get(definition.module).map(|module| module.file.name.clone()).unwrap_or_default()
+}
+
+/// Asks regorus, whose table of builtins is private: a call without arguments fails otherwise than an unknown name.
+fn is_builtin(name: &str) -> bool {
+    match Engine::new().eval_query(format!("x := {name}()"), false) {
+        Ok(_) => true,
+        Err(error) => !error.to_string().contains("could not find function"),
+    }
+}
+
+fn hint_for(name: &str) -> &'static str {
+    match name.split('.').next() {
+        Some("http") => "policies cannot reach the network; put what they need into a data file",
+        Some("io" | "crypto") => "tokens are verified by the gateway; read `input.identity` instead",
+        _ => "no policy file defines it and it is no builtin of this version",
+    }
+}
+
+#[cfg(test)]
+mod tests;

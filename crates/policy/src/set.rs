@@ -1,0 +1,283 @@
+//! A loaded, checked and compiled set of policies. It never changes; a reload makes another.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use domain::{Revision, Stage};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::config::CacheConfig;
+use crate::fields::Fields;
+use crate::graph::Graph;
+use crate::runner::{self, Limits, Runner, Text};
+use crate::source::SourceFile;
+use crate::facts::Edit;
+use crate::split::{Declared, PACKAGE, Split, edited};
+use crate::syntax::{self, Module};
+use crate::{Config, Error, Sources, fast, probe};
+
+/// Which evaluator serves a set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// The virtual machine of regorus, checked against the interpreter at load.
+    Rvm,
+    /// The interpreter of regorus.
+    Interpreter {
+        /// Why not the virtual machine.
+        reason: String,
+    },
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rvm => f.write_str("rvm"),
+            Self::Interpreter { reason } => write!(f, "interpreter ({reason})"),
+        }
+    }
+}
+
+/// A set of policies, ready to decide.
+pub struct PolicySet {
+    pub(crate) id: u64,
+    pub(crate) revision: Revision,
+    pub(crate) declared: Declared,
+    pub(crate) split: Split,
+    pub(crate) cache: CacheConfig,
+    pub(crate) limits: Limits,
+    engine: Engine,
+    /// As written, for the interpreter.
+    golden: Vec<Text>,
+    /// As the serving engine reads them.
+    serving: Vec<Text>,
+    document: Value,
+    examines_answers: bool,
+}
+
+impl PolicySet {
+    /// Loads a set: parses, checks, compiles, and tries the compiled form against the interpreter.
+    ///
+    /// # Errors
+    ///
+    /// Any of [`Error`], with file and line where there is one.
+    pub fn load(sources: &Sources, config: &Config) -> Result<Self, Error> {
+        config.validate()?;
+        let modules = parse_all(sources.policies())?;
+        for module in &modules {
+            warn_of_package(module)?;
+        }
+        let graph = Graph::new(&modules);
+        graph.check(&modules)?;
+        let declared = Declared::new(&graph);
+        if !declared.decides() {
+            return Err(Error::Undecided { origin: sources.origin().to_owned() });
+        }
+        let document = sources.merged_data()?;
+        check_document(&graph, &modules, sources, &document)?;
+        let limits = Limits {
+            timeout: config.evaluation.timeout.duration(),
+            strict_builtin_errors: config.evaluation.strict_builtin_errors,
+        };
+        let mut set = Self {
+            id: next_id(),
+            revision: revision(&modules, &document),
+            declared,
+            split: Split::new(&graph, declared),
+            cache: config.cache.clone(),
+            limits,
+            engine: Engine::Rvm,
+            golden: texts(&graph, &modules, |_| Vec::new()),
+            serving: Vec::new(),
+            document,
+            examines_answers: examines_answers(&graph, declared),
+        };
+        set.check_texts(sources.origin())?;
+        set.choose_engine(&graph, &modules);
+        Ok(set)
+    }
+
+    /// Which evaluator serves the set.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The name of the set: a hash over all its sources and data.
+    #[must_use]
+    pub fn revision(&self) -> &Revision {
+        &self.revision
+    }
+
+    pub(crate) fn examines(&self, stage: Stage) -> bool {
+        match stage {
+            Stage::Request | Stage::List | Stage::ServerRequest => true,
+            Stage::Response => self.examines_answers,
+        }
+    }
+
+    /// A fresh evaluator of the serving engine, for one thread.
+    pub(crate) fn runner(&self) -> Result<Runner, String> {
+        match self.engine {
+            Engine::Rvm => Runner::rvm(&self.serving, &self.document, self.limits, &self.split),
+            Engine::Interpreter { .. } => Runner::interpreter(&self.serving, &self.document, self.limits),
+        }
+    }
+
+    /// A fresh interpreter on the texts as written.
+    pub(crate) fn golden(&self) -> Result<regorus::Engine, String> {
+        runner::interpreter(&self.golden, &self.document, self.limits)
+    }
+
+    /// Errors that regorus finds only when it prepares an evaluation, such as unsafe variables.
+    fn check_texts(&self, origin: &str) -> Result<(), Error> {
+        let compile = |message: String| Error::Compile { origin: origin.to_owned(), message };
+        let entry = self.declared.entries().first().map(|entry| format!("data.{}", entry.join(".")));
+        let mut engine = self.golden().map_err(compile)?;
+        engine
+            .compile_with_entrypoint(&entry.unwrap_or_default().into())
+            .map(drop)
+            .map_err(|error| compile(runner::one_line(&error.to_string())))
+    }
+
+    fn choose_engine(&mut self, graph: &Graph, modules: &[Module]) {
+        if let Err(reason) = self.try_rvm(graph, modules) {
+            tracing::info!(%reason, "policies are served by the interpreter");
+            self.serving = self.serving_texts(graph, modules, false);
+            self.engine = Engine::Interpreter { reason };
+        }
+    }
+
+    fn try_rvm(&mut self, graph: &Graph, modules: &[Module]) -> Result<(), String> {
+        if let Some(reason) = fast::objection(graph) {
+            return Err(reason);
+        }
+        self.serving = self.serving_texts(graph, modules, true);
+        self.runner()?;
+        let strings = graph.definitions().iter().flat_map(|definition| definition.strings.iter().cloned());
+        probe::agree(self, &probe::words(strings, &self.document))
+    }
+
+    fn serving_texts(&self, graph: &Graph, modules: &[Module], guarded: bool) -> Vec<Text> {
+        let mut texts = texts(graph, modules, |module| {
+            let mut edits: Vec<Edit> = self.split.edits(module).collect();
+            if guarded {
+                edits.extend(graph.in_module(module).flat_map(|definition| definition.guards.iter().cloned()));
+            }
+            edits
+        });
+        texts.push(Text { name: format!("{PACKAGE}.rego"), v0: false, text: self.split.module().into() });
+        texts
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet").field("revision", &self.revision).field("engine", &self.engine).finish()
+    }
+}
+
+/// Parses the files, and the embedded baseline unless one of them is a baseline.
+pub(crate) fn parse_all(files: &[SourceFile]) -> Result<Vec<Module>, Error> {
+    let mut modules = files.iter().map(syntax::parse).collect::<Result<Vec<_>, _>>()?;
+    if !modules.iter().any(|module| module.package == ["mcp", "baseline"]) {
+        modules.push(syntax::parse(&SourceFile {
+            name: "baseline.rego".to_owned(),
+            text: include_str!("baseline.rego").into(),
+        })?);
+    }
+    Ok(modules)
+}
+
+fn warn_of_package(module: &Module) -> Result<(), Error> {
+    let file = &module.file.name;
+    match module.package.first().map(String::as_str) {
+        Some(PACKAGE) => Err(Error::Misplaced {
+            file: file.clone(),
+            message: "package `mcp_proxy_verdict` is taken by the gateway; choose another",
+        }),
+        Some("mcp") => Ok(()),
+        _ => {
+            let package = module.package.join(".");
+            tracing::warn!(%file, %package, "policy file is outside package `mcp`; only rules in it decide");
+            Ok(())
+        }
+    }
+}
+
+/// Refuses data where a rule is: regorus would let one hide the other.
+fn check_document(graph: &Graph, modules: &[Module], sources: &Sources, document: &Value) -> Result<(), Error> {
+    for definition in graph.definitions() {
+        if is_taken(document, &definition.path) {
+            let file = modules.get(definition.module).map(|module| &module.file.name);
+            return Err(Error::Conflict {
+                path: definition.path.join("."),
+                first: sources.definer_of(&definition.path).unwrap_or(sources.origin()).to_owned(),
+                second: format!("{}:{}", file.map_or("", String::as_str), definition.span.line),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Whether the data have a value at `path`, or one above it that is no object.
+fn is_taken(document: &Value, path: &[String]) -> bool {
+    let mut value = document;
+    for key in path {
+        match value {
+            Value::Object(members) => match members.get(key) {
+                Some(member) => value = member,
+                None => return false,
+            },
+            _ => return true,
+        }
+    }
+    true
+}
+
+/// Whether a rule of the policies (not the baseline, which says the same of a request and its answer) reads what only
+/// an answer has.
+fn examines_answers(graph: &Graph, declared: Declared) -> bool {
+    declared
+        .entries()
+        .into_iter()
+        .filter(|[_, package, _]| *package == "policy")
+        .any(|entry| graph.footprint(&graph.named(&entry)).reads.intersects(Fields::of_answers()))
+}
+
+/// The texts for an engine: imported packages spelled out, and what `more` adds for a module.
+pub(crate) fn texts(graph: &Graph, modules: &[Module], more: impl Fn(usize) -> Vec<Edit>) -> Vec<Text> {
+    let text = |(index, module): (usize, &Module)| {
+        let mut edits = more(index);
+        edits.extend(graph.in_module(index).flat_map(|definition| definition.aliases.iter().cloned()));
+        Text { name: module.file.name.clone(), v0: module.v0, text: edited(module, edits).into() }
+    };
+    modules.iter().enumerate().map(text).collect()
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// SHA-256 over names, texts and data, each with its length.
+fn revision(modules: &[Module], document: &Value) -> Revision {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update(text.len().to_le_bytes());
+        hash.update(text);
+    };
+    let texts: BTreeSet<(&str, &str)> =
+        modules.iter().map(|module| (module.file.name.as_str(), &*module.file.text)).collect();
+    for (name, text) in texts {
+        add(name);
+        add(text);
+    }
+    add(&document.to_string());
+    let digest = hash.finalize();
+    Revision(digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+# A tool call needs the capabilities that `data.tool_capabilities` names for the tool.
+package mcp.policy
+
+import rego.v1
+
+violations contains {
+	"msg": sprintf("agent `%s` lacks capability `%s` for tool `%s`", [input.agent.id, capability, input.tool]),
+	"rule": "missing_capability",
+	"severity": "high",
+	"owasp": "MCP02",
+} if {
+	input.method == "tools/call"
+	needed[capability]
+	not granted(capability)
+}
+
+# The tool by its exact name, else every pattern that it matches, else the capability of unlisted tools.
+needed contains data.tool_capabilities[input.tool]
+
+needed contains data.tool_patterns[pattern] if {
+	not data.tool_capabilities[input.tool]
+	matching[pattern]
+}
+
+needed contains data.unlisted_tools if {
+	not data.tool_capabilities[input.tool]
+	count(matching) == 0
+	data.unlisted_tools != ""
+}
+
+matching contains pattern if {
+	data.tool_patterns[pattern]
+	glob.match(pattern, null, input.tool)
+}
+
+# `read:files` is granted by `read:files`, `read:*` and `*`.
+granted(capability) if capability in input.agent.capabilities
+
+granted(capability) if {
+	held := input.agent.capabilities[_]
+	endswith(held, "*")
+	startswith(capability, trim_suffix(held, "*"))
+}

@@ -1,0 +1,23 @@
+# Methods that nobody has allowed are denied, in both directions.
+package mcp.policy
+
+import rego.v1
+
+violations contains {
+	"msg": sprintf("method `%s` is not allowed", [input.method]),
+	"rule": "method_not_allowed",
+	"severity": "medium",
+	"owasp": "MCP07",
+} if {
+	not data.allowed_methods[input.method]
+}
+
+violations contains {
+	"msg": "`tools/call` names no tool",
+	"rule": "tool_missing",
+	"severity": "medium",
+	"owasp": "MCP07",
+} if {
+	input.method == "tools/call"
+	not input.tool
+}
