@@ -18,6 +18,9 @@ pub enum Error {
     /// The data port.
     #[error(transparent)]
     Listener(#[from] transport_http::Error),
+    /// A thread.
+    #[error("cannot start a thread: {0}; the limit of processes may be reached")]
+    Thread(std::io::Error),
     /// The ports of probes and metrics.
     #[error(transparent)]
     Admin(#[from] admin::Error),

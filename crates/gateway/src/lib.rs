@@ -8,6 +8,7 @@
 mod error;
 mod parts;
 mod running;
+mod workers;
 
 pub use error::Error;
-pub use running::{Addresses, Running, start};
+pub use running::{Addresses, Process, Running, start};

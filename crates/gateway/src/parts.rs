@@ -1,6 +1,5 @@
 //! Builds the parts of the gateway from its settings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use audit::AuditLog;
@@ -12,7 +11,7 @@ use session::Sessions;
 use settings::Settings;
 use upstream::UpstreamServer;
 
-use crate::Error;
+use crate::{Error, Process};
 
 /// Everything that has been built and not yet been started.
 pub(crate) struct Parts {
@@ -25,14 +24,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Builds the parts. `environment` is that of the process, for child servers.
-    pub(crate) fn build(
-        settings: &Settings,
-        environment: BTreeMap<String, String>,
-    ) -> Result<Self, Error> {
+    /// Builds the parts.
+    pub(crate) fn build(settings: &Settings, process: Process) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let (policy, revision) = load_policy(settings)?;
-        let upstream = UpstreamServer::new(settings.upstream.clone(), environment, clock.clone())?;
+        let upstream =
+            UpstreamServer::new(settings.upstream.clone(), process.environment, clock.clone())?;
         let upstream = Arc::new(upstream);
         let audit = audit::open(&settings.audit, clock.clone())?;
         let metrics = Arc::new(Metrics::new(upstream.view().name)?);
@@ -52,6 +49,7 @@ impl Parts {
         probes.extend(audit.clone().map(|log| log as Arc<dyn Probe>));
         let health = Arc::new(HealthRegistry::new(clock, probes));
         let parts = Self { router, upstream, audit, metrics, health, revision };
+        parts.metrics.read(Reading::LogLinesDropped, process.lost_log_lines)?;
         parts.register_readings()?;
         Ok(parts)
     }
@@ -64,6 +62,8 @@ impl Parts {
         self.metrics.read(Reading::UpstreamConnected, move || {
             u64::from(upstream.health() == domain::Health::Up)
         })?;
+        let upstream = Arc::clone(&self.upstream);
+        self.metrics.read(Reading::UpstreamOddities, move || upstream.protocol_errors())?;
         let Some(log) = &self.audit else { return Ok(()) };
         let readings: [(Reading, fn(audit::Stats) -> u64); 4] = [
             (Reading::AuditRecordsWritten, |stats| stats.written),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use settings::Settings;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use transport_http::Listener;
 
 use crate::Error;
 use crate::parts::Parts;
+use crate::workers::Workers;
 
 /// How often sessions are looked through for those that outlived their limits.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -30,11 +30,19 @@ pub struct Addresses {
     pub metrics: Option<SocketAddr>,
 }
 
+/// What the gateway needs of the process that it runs in.
+pub struct Process {
+    /// The environment, of which child servers inherit what the configuration names.
+    pub environment: BTreeMap<String, String>,
+    /// Lines of the log that were lost so far, for metrics.
+    pub lost_log_lines: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
 /// A gateway that serves.
 pub struct Running {
     addresses: Addresses,
     parts: Parts,
-    serving: JoinHandle<()>,
+    workers: Workers,
     /// Ends the data port.
     drain: CancellationToken,
     /// Ends probes, metrics and what runs beside.
@@ -42,17 +50,13 @@ pub struct Running {
     beside: TaskTracker,
 }
 
-/// Builds the gateway, takes its ports and serves. `environment` is that of the process: what of it
-/// child servers inherit is configured.
+/// Builds the gateway, takes its ports and serves.
 ///
 /// # Errors
 ///
 /// What does not fit together or cannot be had: a policy that does not compile, a port in use, a
 /// database that cannot be written. Nothing is served then.
-pub async fn start(
-    settings: Settings,
-    environment: BTreeMap<String, String>,
-) -> Result<Running, Error> {
+pub async fn start(settings: Settings, process: Process) -> Result<Running, Error> {
     let listener = Listener::bind(&settings.server).await?;
     let mut addresses = Addresses { data: listener.local_addr(), health: None, metrics: None };
     let mut admin = Vec::new();
@@ -63,7 +67,7 @@ pub async fn start(
         addresses.health = addresses.health.or(address.filter(|_| endpoint.has_probes()));
         admin.push((endpoint, port));
     }
-    let parts = Parts::build(&settings, environment)?;
+    let parts = Parts::build(&settings, process)?;
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
     let beside = TaskTracker::new();
     for (endpoint, port) in admin {
@@ -81,9 +85,9 @@ pub async fn start(
     let options = transport_sse::Options { shutdown: drain.clone(), ..Default::default() };
     let sse = transport_sse::routes(Arc::clone(&parts.router), options);
     let app = transport_http::app(Arc::clone(&parts.router), &settings.server, sse);
-    let serving = tokio::spawn(listener.serve(app, drain.clone()));
+    let workers = Workers::start(listener, &app, &drain, &end)?;
     parts.health.set_ready();
-    Ok(Running { addresses, parts, serving, drain, end, beside })
+    Ok(Running { addresses, parts, workers, drain, end, beside })
 }
 
 /// Runs `work` now and then after every `period`, until `end`.
@@ -113,19 +117,22 @@ impl Running {
     /// Stops: readiness goes first, then the data port closes and calls in flight finish within
     /// `server.graceful_shutdown`, then the sessions end upstream, then the audit log is drained.
     pub async fn stop(self) {
-        let Self { parts, serving, drain, end, beside, .. } = self;
+        let Self { parts, mut workers, drain, end, beside, .. } = self;
         parts.health.drain();
         drain.cancel();
-        if let Err(error) = serving.await {
-            tracing::error!(%error, "the listener ended badly");
-        }
+        workers.drained().await;
         parts.router.close_all().await;
-        if let Some(log) = parts.audit.clone()
-            && let Err(error) = tokio::task::spawn_blocking(move || log.shutdown()).await
-        {
-            tracing::error!(%error, "the audit log ended badly");
-        }
         end.cancel();
+        let log = parts.audit.clone();
+        let ended = tokio::task::spawn_blocking(move || {
+            workers.join();
+            if let Some(log) = log {
+                log.shutdown();
+            }
+        });
+        if let Err(error) = ended.await {
+            tracing::error!(%error, "the gateway ended badly");
+        }
         beside.close();
         beside.wait().await;
     }

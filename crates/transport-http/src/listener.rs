@@ -22,9 +22,9 @@ const EXCESS: usize = 32;
 /// How long accepting rests when the machine has no more file descriptors or memory.
 const REST: Duration = Duration::from_millis(100);
 
-/// A bound port.
+/// A bound port. Several threads may serve it, each in a runtime of its own: see [`Listener::share`].
 pub struct Listener {
-    socket: TcpListener,
+    socket: std::net::TcpListener,
     address: SocketAddr,
     speech: Arc<Speech>,
     places: Arc<Semaphore>,
@@ -45,6 +45,7 @@ impl Listener {
         let failed = |cause| Error::bind(format!("{}:{}", listen.address, listen.port), cause);
         let socket = TcpListener::bind((host, listen.port)).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
+        let socket = socket.into_std().map_err(failed)?;
         let places = config.max_connections.min(Semaphore::MAX_PERMITS);
         Ok(Self {
             socket,
@@ -62,15 +63,37 @@ impl Listener {
         self.address
     }
 
+    /// The same port for one more thread; the limits hold for all of them together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Bind`] when the process has no file descriptor left.
+    pub fn share(&self) -> Result<Self, Error> {
+        let failed = |cause| Error::bind(self.address.to_string(), cause);
+        Ok(Self {
+            socket: self.socket.try_clone().map_err(failed)?,
+            address: self.address,
+            speech: Arc::clone(&self.speech),
+            places: Arc::clone(&self.places),
+            excess: Arc::clone(&self.excess),
+            grace: self.grace,
+        })
+    }
+
     /// Serves until `shutdown`, then closes the port, ends streams, lets answers under way finish for as long as
     /// `server.graceful_shutdown`, and returns.
-    pub async fn serve(self, app: App, shutdown: CancellationToken) {
+    ///
+    /// # Errors
+    ///
+    /// The runtime cannot watch the port.
+    pub async fn serve(self, app: App, shutdown: CancellationToken) -> io::Result<()> {
         let connections = TaskTracker::new();
+        let socket = TcpListener::from_std(self.socket.try_clone()?)?;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                accepted = self.socket.accept() => accepted,
+                accepted = socket.accept() => accepted,
             };
             match accepted {
                 Ok((stream, client)) => self.admit(stream, client, &app, &shutdown, &connections),
@@ -82,8 +105,8 @@ impl Listener {
                 }
             }
         }
-        let Self { socket, grace, .. } = self;
-        drop(socket);
+        let grace = self.grace;
+        drop((socket, self));
         connections.close();
         app.0.behind.close();
         let finished = async {
@@ -99,6 +122,7 @@ impl Listener {
             connections.wait().await;
             app.0.behind.wait().await;
         }
+        Ok(())
     }
 
     /// Starts serving a connection, if there is a place for it.

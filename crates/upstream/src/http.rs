@@ -6,6 +6,8 @@
 mod events;
 mod link;
 
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,11 +41,23 @@ const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Sends requests to the server of one configuration, over a shared pool.
+type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// Sends requests to the server of one configuration.
+///
+/// There is a pool for each thread that serves: a connection is driven by the thread that opened
+/// it, and a request over another thread's would have to wake it.
 pub(crate) struct HttpClient {
-    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    pools: Box<[Pool]>,
     retry: Retry,
     max_message: usize,
+}
+
+/// Counts the threads that send, so that each finds its pool.
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
 impl HttpClient {
@@ -61,12 +75,21 @@ impl HttpClient {
             .wrap_connector(tcp);
         let ConnectionPool { max_idle, idle_timeout, .. } = config.connection_pool;
         let keep = if idle_timeout.duration().is_zero() { 0 } else { max_idle };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_max_idle_per_host(keep)
-            .pool_idle_timeout(idle_timeout.duration())
-            .pool_timer(TokioTimer::new())
-            .build(https);
-        Ok(Self { client, retry: config.retry.clone(), max_message: config.max_message_bytes })
+        let pool = || {
+            Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(keep)
+                .pool_idle_timeout(idle_timeout.duration())
+                .pool_timer(TokioTimer::new())
+                .build(https.clone())
+        };
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let pools = std::iter::repeat_with(pool).take(threads).collect();
+        Ok(Self { pools, retry: config.retry.clone(), max_message: config.max_message_bytes })
+    }
+
+    /// The pool of this thread.
+    fn pool(&self) -> Option<&Pool> {
+        self.pools.get(THREAD.with(|thread| thread % self.pools.len()))
     }
 
     /// Largest message in bytes.
@@ -74,7 +97,8 @@ impl HttpClient {
         self.max_message
     }
 
-    /// Sends a request; connecting is tried again as configured. The caller bounds the time.
+    /// Sends the request that `build` makes; connecting is tried again as configured. The caller
+    /// bounds the time.
     ///
     /// # Errors
     ///
@@ -82,11 +106,14 @@ impl HttpClient {
     pub(crate) async fn send(
         &self,
         target: &Target,
-        request: Request<Full<Bytes>>,
+        build: impl Fn() -> Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Failure> {
+        let Some(pool) = self.pool() else {
+            return Err(failure::unreachable("no pool of connections"));
+        };
         let mut failures = 0;
         loop {
-            let error = match self.client.request(request.clone()).await {
+            let error = match pool.request(build()).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };

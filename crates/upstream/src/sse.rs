@@ -42,7 +42,7 @@ async fn announced(
     client: &Arc<HttpClient>,
     target: &Target,
 ) -> Result<(EventReader, Target), Miss> {
-    let response = client.send(target, get_events(target, HeaderMap::new())).await?;
+    let response = client.send(target, || get_events(target, HeaderMap::new())).await?;
     let status = response.status();
     if !status.is_success() {
         let failure = failure::status(status, format!("GET {}", target.shown()));

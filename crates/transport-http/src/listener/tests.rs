@@ -11,7 +11,7 @@ use crate::fixture::{CALL, Client, Gateway, INITIALIZE, USUAL, bare, in_session,
 struct Running {
     gateway: Gateway,
     address: SocketAddr,
-    done: JoinHandle<()>,
+    done: JoinHandle<std::io::Result<()>>,
 }
 
 impl Running {
@@ -36,7 +36,7 @@ async fn it_serves_and_stops() {
     assert_eq!(client.ask(&post(USUAL, INITIALIZE)).await.status, 200);
     assert_eq!(running.gateway.row().await.source_ip.unwrap().to_string(), "127.0.0.1");
     running.gateway.shutdown.cancel();
-    within(running.done).await.unwrap();
+    within(running.done).await.unwrap().unwrap();
     assert!(client.is_closed().await);
     assert!(TcpStream::connect(running.address).await.is_err(), "the port is free");
 }
@@ -75,7 +75,7 @@ async fn shutting_down_waits_for_calls_and_ends_streams() {
     assert!(!running.done.is_finished(), "the call is waited for");
     release.send(()).unwrap();
     assert_eq!(within(caller.answer()).await.status, 200);
-    within(running.done).await.unwrap();
+    within(running.done).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -89,7 +89,7 @@ async fn what_does_not_finish_in_time_is_cut_off_and_recorded() {
     let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
     assert_eq!(caller.ask(&post(&in_session(&id), note)).await.status, 202);
     running.gateway.shutdown.cancel();
-    within(running.done).await.unwrap();
+    within(running.done).await.unwrap().unwrap();
     let rows = running.gateway.recorder.events();
     assert_eq!(rows[1].error_kind, Some(domain::ErrorKind::Abandoned));
 }

@@ -130,7 +130,7 @@ impl Wire {
         match &self.out {
             Out::Lines(lines, _) => lines.send(body).await.map_err(|_| self.why()),
             Out::Posts(client, endpoint) => {
-                let request = post(endpoint, HeaderMap::new(), body);
+                let request = || post(endpoint, HeaderMap::new(), body.clone());
                 let sent = client.send(endpoint, request).await;
                 let response = sent.inspect_err(|failure| self.end.shared.lost(failure))?;
                 self.end.shared.reached();

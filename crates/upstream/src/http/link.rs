@@ -107,7 +107,7 @@ impl HttpLink {
         self.ledger.close();
         let phase = std::mem::take(&mut *lock(&self.phase));
         if phase.has_session() {
-            let request = delete(&self.target, phase.headers());
+            let request = || delete(&self.target, phase.headers());
             let limit = GRACE.min(self.shared.timeout());
             match timeout(limit, self.client.send(&self.target, request)).await {
                 Ok(Ok(response)) => tracing::debug!(status = %response.status(), "session ended"),
@@ -217,7 +217,7 @@ impl HttpLink {
             return Err(failure::forgotten());
         }
         let with_session = phase.has_session();
-        let request = post(&self.target, phase.headers(), body);
+        let request = || post(&self.target, phase.headers(), body.clone());
         match self.client.send(&self.target, request).await {
             Ok(response) => {
                 self.shared.reached();

@@ -32,7 +32,7 @@ impl HttpLink {
             headers.insert(LAST_EVENT_ID, id);
         }
         let target = &self.target;
-        let sent = self.client.send(target, get_events(target, headers)).await;
+        let sent = self.client.send(target, || get_events(target, headers.clone())).await;
         let response = sent.map_err(|failure| Refused { failure, lasting: false })?;
         let status = response.status();
         let events = Media::of(response.headers()) == Media::Events;

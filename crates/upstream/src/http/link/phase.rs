@@ -37,7 +37,8 @@ impl Phase {
 
     /// The headers of each message.
     pub(super) fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+        // These, what the request adds, and `Host`.
+        let mut headers = HeaderMap::with_capacity(6);
         if let Self::Open { session, version } = self {
             for (name, value) in [(SESSION_ID, session), (PROTOCOL_VERSION, version)] {
                 if let Some(value) = value {

@@ -1,0 +1,75 @@
+//! The threads that serve the data port: one for each processor, each with a runtime of its own.
+//!
+//! A connection stays with the thread that accepted it, and so do the connections to the server
+//! that its messages use: no message wakes another processor on its way.
+
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use transport_http::{App, Listener};
+
+use crate::Error;
+
+/// Threads that serve.
+pub(crate) struct Workers {
+    threads: Vec<std::thread::JoinHandle<io::Result<()>>>,
+    serving: watch::Receiver<usize>,
+}
+
+impl Workers {
+    /// Starts them. Each stops to serve at `drain`, and ends with `end`: until then, what its
+    /// runtime drives (connections to the server, child processes) lives on.
+    pub(crate) fn start(
+        listener: Listener,
+        app: &App,
+        drain: &CancellationToken,
+        end: &CancellationToken,
+    ) -> Result<Self, Error> {
+        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let (announce, serving) = watch::channel(count);
+        let announce = Arc::new(announce);
+        let mut listeners = Vec::new();
+        for _ in 1..count {
+            listeners.push(listener.share()?);
+        }
+        listeners.push(listener);
+        let mut threads = Vec::new();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let (app, drain, end) = (app.clone(), drain.clone(), end.clone());
+            let announce = Arc::clone(&announce);
+            let serve = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                runtime.block_on(async {
+                    let served = listener.serve(app, drain).await;
+                    announce.send_modify(|serving| *serving -= 1);
+                    end.cancelled().await;
+                    served
+                })
+            };
+            let name = format!("worker-{number}");
+            threads
+                .push(std::thread::Builder::new().name(name).spawn(serve).map_err(Error::Thread)?);
+        }
+        Ok(Self { threads, serving })
+    }
+
+    /// Waits until all of them have stopped to serve, which they do some time after `drain`.
+    pub(crate) async fn drained(&mut self) {
+        // An error means that they are gone altogether.
+        self.serving.wait_for(|serving| *serving == 0).await.ok();
+    }
+
+    /// Waits until all of them have ended, which they do after `end`. Blocks.
+    pub(crate) fn join(self) {
+        for thread in self.threads {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a worker could not serve"),
+                Err(_) => tracing::error!("a worker has panicked"),
+            }
+        }
+    }
+}
