@@ -24,6 +24,6 @@ test_limit_of_an_agent if {
 	exceeded("batch", 101)
 }
 
-test_without_data_the_limit_is_a_thousand if {
-	policy.rate_limit == 1000 with data.rate_limits as {} with input as {"agent": {"id": "alice"}}
+test_without_data_there_is_still_a_limit if {
+	policy.rate_limit == 100000 with data.rate_limits as {} with input as {"agent": {"id": "alice"}}
 }

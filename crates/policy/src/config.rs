@@ -19,9 +19,10 @@ pub struct Config {
     /// What a denial does: `enforce` refuses the message, `audit` forwards it and records that it would have
     /// been refused.
     pub mode: Mode,
-    /// Folder with Rego files, their tests and data files, searched recursively. Empty means the policies that
-    /// are compiled into the program.
-    pub policy_dir: PathBuf,
+    /// Folder with Rego files, their tests and data files, searched recursively. Without one: the folder `policies`
+    /// where the gateway is started, if there is one, else the policies that are compiled into the program. An empty
+    /// name means the compiled-in ones in any case.
+    pub policy_dir: Option<PathBuf>,
     /// A further JSON or YAML file, merged at the root of `data`.
     pub data_file: Option<PathBuf>,
     /// Name of the environment (`production`, `staging`), seen by policy as `input.context.environment` and kept
@@ -38,7 +39,7 @@ impl Default for Config {
         Self {
             enabled: true,
             mode: Mode::Enforce,
-            policy_dir: PathBuf::from("policies"),
+            policy_dir: None,
             data_file: None,
             environment: String::new(),
             cache: CacheConfig::default(),
@@ -91,7 +92,9 @@ impl Config {
     /// [`Error::Setting`] names the key that is out of range.
     pub fn validate(&self) -> Result<(), Error> {
         let timeout = self.evaluation.timeout;
-        if timeout.duration() < Duration::from_millis(1) || timeout.duration() > Duration::from_secs(10) {
+        if timeout.duration() < Duration::from_millis(1)
+            || timeout.duration() > Duration::from_secs(10)
+        {
             return Err(Error::Setting {
                 key: "evaluation.timeout",
                 value: format!("`{timeout}`"),

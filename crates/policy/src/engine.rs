@@ -75,7 +75,12 @@ impl PolicyEngine {
         });
     }
 
-    fn conclude(&self, set: &Arc<PolicySet>, input: &PolicyInput<'_>, now: Instant) -> (Conclusion, bool) {
+    fn conclude(
+        &self,
+        set: &Arc<PolicySet>,
+        input: &PolicyInput<'_>,
+        now: Instant,
+    ) -> (Conclusion, bool) {
         WORKERS.with_borrow_mut(|workers| {
             let worker = self.worker(workers, set);
             match catch_unwind(AssertUnwindSafe(|| worker.decide(set, input, now))) {
@@ -93,7 +98,8 @@ impl PolicyEngine {
         let place = match place {
             Some(place) if workers.get(place).is_some_and(|worker| worker.set == set.id) => place,
             _ => {
-                workers.retain(|worker| worker.engine != self.id && worker.alive.strong_count() > 0);
+                workers
+                    .retain(|worker| worker.engine != self.id && worker.alive.strong_count() > 0);
                 workers.push(Worker::new(self, set));
                 workers.len() - 1
             }
@@ -163,7 +169,12 @@ impl Worker {
         }
     }
 
-    fn decide(&mut self, set: &PolicySet, input: &PolicyInput<'_>, now: Instant) -> (Conclusion, bool) {
+    fn decide(
+        &mut self,
+        set: &PolicySet,
+        input: &PolicyInput<'_>,
+        now: Instant,
+    ) -> (Conclusion, bool) {
         self.try_decide(set, input, now).unwrap_or_else(|error| (Conclusion::failed(error), false))
     }
 
@@ -173,7 +184,11 @@ impl Worker {
         input: &PolicyInput<'_>,
         now: Instant,
     ) -> Result<(Conclusion, bool), String> {
-        let live = if set.split.live.is_empty() { None } else { Some(self.run(set, Part::Live, input)?) };
+        let live = if set.split.live.is_empty() {
+            None
+        } else {
+            Some(self.run(set, Part::Live, input)?)
+        };
         // The verdict of the stable group stands unless the live group says something, or holds a rule that can allow.
         let stands = live.as_ref().is_none_or(|live| live.is_silent() && !holds_grant(set));
         if let Some(kept) = self.look_up(set, input, now) {
@@ -191,7 +206,11 @@ impl Worker {
         if let Some(cache) = &mut self.cache
             && conclusion.error.is_none()
         {
-            cache.put(&self.key, Stable { parts: parts.clone(), conclusion: conclusion.clone() }, now);
+            cache.put(
+                &self.key,
+                Stable { parts: parts.clone(), conclusion: conclusion.clone() },
+                now,
+            );
         }
         Ok((
             match live {
@@ -202,14 +221,24 @@ impl Worker {
         ))
     }
 
-    fn look_up(&mut self, set: &PolicySet, input: &PolicyInput<'_>, now: Instant) -> Option<&Stable> {
+    fn look_up(
+        &mut self,
+        set: &PolicySet,
+        input: &PolicyInput<'_>,
+        now: Instant,
+    ) -> Option<&Stable> {
         let cache = self.cache.as_mut()?;
         self.key.clear();
         self.input.key(set.split.stable.reads(), input, &mut self.key);
         cache.get(&self.key, now)
     }
 
-    fn run(&mut self, set: &PolicySet, part: Part, input: &PolicyInput<'_>) -> Result<Parts, String> {
+    fn run(
+        &mut self,
+        set: &PolicySet,
+        part: Part,
+        input: &PolicyInput<'_>,
+    ) -> Result<Parts, String> {
         let reads = match part {
             Part::Stable => set.split.stable.reads(),
             Part::Live => set.split.live.reads(),

@@ -43,7 +43,9 @@ pub enum Error {
         hint: String,
     },
     /// A data file is not JSON or YAML, or not an object.
-    #[error("{file}: {message}; a data file is one JSON or YAML object whose members appear in `data`")]
+    #[error(
+        "{file}: {message}; a data file is one JSON or YAML object whose members appear in `data`"
+    )]
     Document {
         /// The file.
         file: String,

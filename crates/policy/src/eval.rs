@@ -29,7 +29,8 @@ pub struct EvalOutcome {
 ///
 /// [`Error::Input`] when it is not JSON; as [`PolicySet::load`] otherwise. An evaluation that fails is a decision.
 pub fn eval(sources: &Sources, config: &Config, input: &str) -> Result<EvalOutcome, Error> {
-    let document: Value = serde_json::from_str(input).map_err(|error| Error::Input(error.to_string()))?;
+    let document: Value =
+        serde_json::from_str(input).map_err(|error| Error::Input(error.to_string()))?;
     if !matches!(document, Value::Object(_)) {
         return Err(Error::Input("it is no object".to_owned()));
     }
@@ -42,7 +43,11 @@ pub fn eval(sources: &Sources, config: &Config, input: &str) -> Result<EvalOutco
         Ok(parts) => conclude(set.declared, &parts) == expected,
         Err(_) => expected.error.is_some(),
     };
-    Ok(EvalOutcome { decision: decision(expected, &set, elapsed), engine: set.engine().clone(), agrees })
+    Ok(EvalOutcome {
+        decision: decision(expected, &set, elapsed),
+        engine: set.engine().clone(),
+        agrees,
+    })
 }
 
 fn by_golden(set: &PolicySet, document: Value) -> Conclusion {

@@ -3,8 +3,14 @@
 //! Names are resolved as Rego does it: a local variable hides a rule, an import alias hides a builtin. Where the
 //! meaning depends on a value (`data[x]`, `input[x]`), the whole subtree counts as read.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "most questions are about a few kinds of expression, and the answer for all others is the cautious one"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::definition::{CallSite, Definition, Edit, Worth, name_span};
 use crate::fields::Fields;
 use crate::syntax::{
     AssignOp, Body, Expr, Head, Literal, Module, Query, Rule, Span, Statement, constant_path,
@@ -12,97 +18,6 @@ use crate::syntax::{
 
 /// Builtins whose value does not follow from their arguments.
 const IMPURE: [&str; 4] = ["time.now_ns", "rand.intn", "uuid.rfc4122", "opa.runtime"];
-
-/// What a definition says about its value, for the questions whether two definitions can disagree and whether the
-/// value can be undefined after the body succeeded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Worth {
-    /// Always `true`.
-    True,
-    /// Always `false`.
-    False,
-    /// A constant.
-    Constant,
-    /// A variable of the body.
-    Local,
-    /// Anything else.
-    Computed,
-}
-
-/// How a definition's head is built.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shape {
-    /// `name`, `name := value`.
-    Complete,
-    /// `name contains member`.
-    Set,
-    /// `name[key]`; `plain` when the key is a variable of the body and no value is given.
-    Object { plain: bool },
-    /// `name(args)`.
-    Function,
-    /// `default name := value`; for a function when `function`.
-    Default { function: bool },
-}
-
-/// A replacement of a piece of the text, by byte offsets; an insertion when they are equal.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Edit {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
-    pub(crate) text: String,
-}
-
-impl Edit {
-    pub(crate) const fn insert(offset: usize, text: String) -> Self {
-        Self { start: offset, end: offset, text }
-    }
-}
-
-/// A call, for the check that the function exists.
-#[derive(Clone, Debug)]
-pub(crate) struct CallSite {
-    pub(crate) name: String,
-    pub(crate) span: Span,
-}
-
-/// One definition of a rule, and what the checks need to know of it.
-#[derive(Clone, Debug)]
-pub(crate) struct Definition {
-    /// Index of its module.
-    pub(crate) module: usize,
-    /// Package and name, without `data`; the constant part of the head.
-    pub(crate) path: Vec<String>,
-    /// How many components of `path` are the package.
-    pub(crate) package: usize,
-    pub(crate) shape: Shape,
-    /// Place of the definition.
-    pub(crate) span: Span,
-    /// Place of the rule's name in the head.
-    pub(crate) name: Span,
-    pub(crate) values: Vec<Worth>,
-    pub(crate) has_else: bool,
-    /// Whether the head names more than a rule and one key.
-    pub(crate) deep_head: bool,
-    pub(crate) reads: Fields,
-    pub(crate) refs: BTreeSet<Vec<String>>,
-    /// Calls of functions of the policies, as paths; also in `refs`.
-    pub(crate) user_calls: Vec<(Vec<String>, CallSite)>,
-    pub(crate) builtin_calls: Vec<CallSite>,
-    pub(crate) impure: bool,
-    pub(crate) uses_with: bool,
-    /// An array or object comprehension whose element can be undefined.
-    pub(crate) loose_element: bool,
-    /// `some x in c` where `c` may be no collection.
-    pub(crate) loose_collection: bool,
-    /// `pattern := value` where the pattern is not one variable.
-    pub(crate) pattern_assign: bool,
-    /// After each `variable := value`, a test that the value is there: see [`crate::fast`].
-    pub(crate) guards: Vec<Edit>,
-    /// Each use of an imported package, spelled out: regorus takes `import data.lib` and `lib.rule` for the whole
-    /// document `data.lib`, which its interpreter evaluates wrongly when rules spread over several files.
-    pub(crate) aliases: Vec<Edit>,
-    pub(crate) strings: BTreeSet<String>,
-}
 
 /// The facts of every definition of a module; `package_rules` are the names of all rules of its package.
 pub(crate) fn definitions(
@@ -120,7 +35,7 @@ pub(crate) fn definitions(
                 package_rules,
                 imports: &imports,
                 scopes: Vec::new(),
-                found: blank(index, module, rule),
+                found: Definition::blank(index, module, rule),
             };
             walk.rule(rule);
             walk.found
@@ -131,15 +46,8 @@ pub(crate) fn definitions(
 /// Name of a rule inside its package: the first component of the head.
 pub(crate) fn rule_name(rule: &Rule) -> Option<String> {
     let mut path = Vec::new();
-    constant_path(head_ref(rule), &mut path);
+    constant_path(rule.refr(), &mut path);
     path.into_iter().next()
-}
-
-const fn head_ref(rule: &Rule) -> &Expr {
-    match rule {
-        Rule::Spec { head, .. } => head.refr(),
-        Rule::Default { refr, .. } => refr,
-    }
 }
 
 fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
@@ -157,66 +65,6 @@ fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
         }
     }
     imports
-}
-
-fn blank(index: usize, module: &Module, rule: &Rule) -> Definition {
-    let refr = head_ref(rule);
-    let mut path = module.package.clone();
-    let package = path.len();
-    constant_path(refr, &mut path);
-    let (span, shape) = match rule {
-        Rule::Default { span, args, .. } => (*span, Shape::Default { function: !args.is_empty() }),
-        Rule::Spec { span, head, .. } => (*span, shape(head)),
-    };
-    Definition {
-        module: index,
-        package,
-        shape,
-        span,
-        name: name_span(refr).unwrap_or(span),
-        values: Vec::new(),
-        has_else: false,
-        deep_head: brackets(refr) > usize::from(matches!(shape, Shape::Object { .. })),
-        path,
-        reads: Fields::NONE,
-        refs: BTreeSet::new(),
-        user_calls: Vec::new(),
-        builtin_calls: Vec::new(),
-        impure: false,
-        uses_with: false,
-        loose_element: false,
-        loose_collection: false,
-        pattern_assign: false,
-        guards: Vec::new(),
-        aliases: Vec::new(),
-        strings: BTreeSet::new(),
-    }
-}
-
-fn shape(head: &Head) -> Shape {
-    match head {
-        Head::Set { .. } => Shape::Set,
-        Head::Func { .. } => Shape::Function,
-        Head::Compr { refr: Expr::RefBrack { index, .. }, assign } => Shape::Object {
-            plain: assign.is_none() && matches!(index.as_ref(), Expr::Var { .. }),
-        },
-        Head::Compr { .. } => Shape::Complete,
-    }
-}
-
-fn brackets(refr: &Expr) -> usize {
-    match refr {
-        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => 1 + brackets(refr),
-        _ => 0,
-    }
-}
-
-fn name_span(refr: &Expr) -> Option<Span> {
-    match refr {
-        Expr::Var { span, .. } => Some(*span),
-        Expr::RefDot { refr, .. } | Expr::RefBrack { refr, .. } => name_span(refr),
-        _ => None,
-    }
 }
 
 struct Walk<'a> {
@@ -327,9 +175,9 @@ impl Walk<'_> {
             Expr::Array { items } | Expr::Set { items } => {
                 items.iter().all(|item| self.is_settled(item, locals))
             }
-            Expr::Object { fields } => fields
-                .iter()
-                .all(|(_, key, value)| self.is_settled(key, locals) && self.is_settled(value, locals)),
+            Expr::Object { fields } => fields.iter().all(|(_, key, value)| {
+                self.is_settled(key, locals) && self.is_settled(value, locals)
+            }),
             _ => false,
         }
     }
@@ -393,11 +241,13 @@ impl Walk<'_> {
                 }
                 self.declare(value);
             }
-            Literal::Expr { expr: Expr::AssignExpr { span, op: AssignOp::ColEq, lhs, rhs } } => {
+            Literal::Expr { expr: Expr::Assign { span, op: AssignOp::ColEq, lhs, rhs } } => {
                 self.expr(rhs);
                 match lhs.as_ref() {
                     Expr::Var { value, .. } if value != "_" => {
-                        self.found.guards.push(Edit::insert(span.end, format!("; {value} == {value}")));
+                        self.found
+                            .guards
+                            .push(Edit::insert(span.end, format!("; {value} == {value}")));
                     }
                     _ => self.found.pattern_assign = true,
                 }
@@ -418,8 +268,11 @@ impl Walk<'_> {
 
     /// Whether an expression is a collection for certain, or undefined.
     fn is_collection(&self, expr: &Expr) -> bool {
-        const LISTS: [[&str; 3]; 3] =
-            [["input", "agent", "capabilities"], ["input", "agent", "tags"], ["input", "agent", "roles"]];
+        const LISTS: [[&str; 3]; 3] = [
+            ["input", "agent", "capabilities"],
+            ["input", "agent", "tags"],
+            ["input", "agent", "roles"],
+        ];
         match expr {
             Expr::Array { .. }
             | Expr::Set { .. }
@@ -443,7 +296,9 @@ impl Walk<'_> {
             }
             Expr::Number {} | Expr::Bool { .. } | Expr::Null {} => {}
             Expr::Var { .. } | Expr::RefDot { .. } | Expr::RefBrack { .. } => self.reference(expr),
-            Expr::Array { items } | Expr::Set { items } => items.iter().for_each(|item| self.expr(item)),
+            Expr::Array { items } | Expr::Set { items } => {
+                items.iter().for_each(|item| self.expr(item))
+            }
             Expr::Object { fields } => {
                 for (_, key, value) in fields {
                     self.expr(key);
@@ -459,11 +314,11 @@ impl Walk<'_> {
                 self.call(*span, fcn);
                 params.iter().for_each(|param| self.expr(param));
             }
-            Expr::UnaryExpr { expr } => self.expr(expr),
-            Expr::BinExpr { lhs, rhs }
-            | Expr::BoolExpr { lhs, rhs }
-            | Expr::ArithExpr { lhs, rhs }
-            | Expr::AssignExpr { lhs, rhs, .. } => {
+            Expr::Unary { expr } => self.expr(expr),
+            Expr::Union { lhs, rhs }
+            | Expr::Compare { lhs, rhs }
+            | Expr::Arith { lhs, rhs }
+            | Expr::Assign { lhs, rhs, .. } => {
                 self.expr(lhs);
                 self.expr(rhs);
             }
@@ -493,10 +348,13 @@ impl Walk<'_> {
         self.indices(expr);
         let Some((name, rest)) = path.split_first() else { return };
         match self.root(name) {
-            Root::Input(base) => self.found.reads = self.found.reads | Fields::at(&joined(base, rest)),
+            Root::Input(base) => {
+                self.found.reads = self.found.reads | Fields::at(&joined(base, rest))
+            }
             Root::Data(base) => {
                 if let (true, Some(span)) = (self.is_alias(name), name_span(expr)) {
-                    let text = format!("data{}", base.iter().map(|part| step(part)).collect::<String>());
+                    let text =
+                        format!("data{}", base.iter().map(|part| step(part)).collect::<String>());
                     self.found.aliases.push(Edit { start: span.start, end: span.end, text });
                 }
                 self.found.refs.insert(joined(base, rest));

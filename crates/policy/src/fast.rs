@@ -14,16 +14,18 @@
 //! Sets with such constructs stay on the interpreter; so do those that the compiler refuses, and those for which the
 //! two disagree on the inputs tried at load.
 
-use crate::facts::{Definition, Shape, Worth};
+use crate::definition::{Definition, Shape, Worth};
 use crate::fields::Fields;
 use crate::graph::Graph;
 
 /// Why a set cannot run on the virtual machine; `None` when nothing speaks against it.
 pub(crate) fn objection(graph: &Graph) -> Option<String> {
-    let untyped = graph.definitions().iter().any(|definition| definition.reads.intersects(Fields::untyped()));
+    let untyped =
+        graph.definitions().iter().any(|definition| definition.reads.intersects(Fields::untyped()));
     graph.definitions().iter().enumerate().find_map(|(index, definition)| {
         let construct = construct(definition, untyped).or_else(|| {
-            can_conflict(graph, index, definition).then_some("definitions that can give different values")
+            can_conflict(graph, index, definition)
+                .then_some("definitions that can give different values")
         })?;
         Some(format!("`data.{}` uses {construct}", definition.path.join(".")))
     })
@@ -31,12 +33,13 @@ pub(crate) fn objection(graph: &Graph) -> Option<String> {
 
 fn construct(definition: &Definition, untyped: bool) -> Option<&'static str> {
     let values_settled = || definition.values.iter().all(|worth| *worth != Worth::Computed);
-    match definition.shape {
-        Shape::Default { function: true } => return Some("a default function"),
-        Shape::Object { plain: false } => return Some("an object rule with values or computed keys"),
-        _ => {}
+    if definition.shape == (Shape::Default { function: true }) {
+        return Some("a default function");
     }
-    if definition.deep_head {
+    if definition.shape == (Shape::Object { plain: false }) {
+        return Some("an object rule with values or computed keys");
+    }
+    if definition.deep_head || definition.path.len() > definition.package + 1 {
         return Some("a head of several parts");
     }
     if definition.uses_with {
@@ -75,6 +78,3 @@ fn can_conflict(graph: &Graph, index: usize, definition: &Definition) -> bool {
     }
     false
 }
-
-#[cfg(test)]
-mod tests;

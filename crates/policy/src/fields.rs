@@ -119,7 +119,9 @@ impl Fields {
 
     /// Fields that differ between any two messages, so that a decision on them is not worth keeping.
     pub(crate) fn volatile() -> Self {
-        Self::of(Field::SessionCount) | Self::of(Field::ContextTimestamp) | Self::of(Field::RequestId)
+        Self::of(Field::SessionCount)
+            | Self::of(Field::ContextTimestamp)
+            | Self::of(Field::RequestId)
     }
 
     /// Fields that only an answer has, or that differ between a request and its answer.
@@ -129,9 +131,15 @@ impl Fields {
 
     /// Fields that hold JSON of a shape which the client or the server chooses.
     pub(crate) fn untyped() -> Self {
-        [Field::Arguments, Field::RequestArguments, Field::RequestParams, Field::RequestId, Field::ServerTool]
-            .into_iter()
-            .fold(Self::of(Field::Result), |fields, field| fields | Self::of(field))
+        [
+            Field::Arguments,
+            Field::RequestArguments,
+            Field::RequestParams,
+            Field::RequestId,
+            Field::ServerTool,
+        ]
+        .into_iter()
+        .fold(Self::of(Field::Result), |fields, field| fields | Self::of(field))
     }
 }
 

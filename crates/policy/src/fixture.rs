@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::{
-    Agent, ContextView, Decision, Identity, Policy, PolicyInput, ServerView, SessionView, Stage, Transport,
+    Agent, ContextView, Decision, Identity, Policy, PolicyInput, ServerView, SessionView, Stage,
+    Transport,
 };
 
 use crate::{Config, PolicyEngine, Sources};

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use regorus::Engine;
 
 use crate::Error;
-use crate::facts::{Definition, definitions, rule_name};
+use crate::definition::Definition;
+use crate::facts::{definitions, rule_name};
 use crate::fields::Fields;
 use crate::syntax::Module;
 
@@ -42,7 +43,10 @@ impl Graph {
     pub(crate) fn new(modules: &[Module]) -> Self {
         let mut names: BTreeMap<&[String], BTreeSet<String>> = BTreeMap::new();
         for module in modules {
-            names.entry(&module.package).or_default().extend(module.rules.iter().filter_map(rule_name));
+            names
+                .entry(&module.package)
+                .or_default()
+                .extend(module.rules.iter().filter_map(rule_name));
         }
         let none = BTreeSet::new();
         let definitions: Vec<Definition> = modules
@@ -60,7 +64,9 @@ impl Graph {
         graph.uses = graph
             .definitions
             .iter()
-            .map(|definition| definition.refs.iter().flat_map(|path| graph.matching(path)).collect())
+            .map(|definition| {
+                definition.refs.iter().flat_map(|path| graph.matching(path)).collect()
+            })
             .collect();
         graph
     }
@@ -75,9 +81,13 @@ impl Graph {
     }
 
     /// The definitions of exactly the rule at `path`.
-    pub(crate) fn definitions_of(&self, path: &[String]) -> impl Iterator<Item = (usize, &Definition)> {
+    pub(crate) fn definitions_of(
+        &self,
+        path: &[String],
+    ) -> impl Iterator<Item = (usize, &Definition)> {
         let indices = self.by_path.get(path).into_iter().flatten();
-        indices.filter_map(|index| self.definitions.get(*index).map(|definition| (*index, definition)))
+        indices
+            .filter_map(|index| self.definitions.get(*index).map(|definition| (*index, definition)))
     }
 
     /// Indices of the definitions of rules whose name, the first component after the package, is the last of `path`.
@@ -153,7 +163,8 @@ impl Graph {
                 }
             }
             for site in &definition.builtin_calls {
-                let exists = *known.entry(site.name.as_str()).or_insert_with(|| is_builtin(&site.name));
+                let exists =
+                    *known.entry(site.name.as_str()).or_insert_with(|| is_builtin(&site.name));
                 if !exists {
                     return Err(Error::UnknownFunction {
                         file: file(),
@@ -168,11 +179,38 @@ impl Graph {
         Ok(())
     }
 
+    /// Refuses `deny["text"]` and the like as rules of the verdict: regorus gives each such key a rule of its own,
+    /// which a question for `deny` does not find.
+    pub(crate) fn check_heads(
+        &self,
+        modules: &[Module],
+        entries: &[[&str; 3]],
+    ) -> Result<(), Error> {
+        for entry in entries {
+            for index in self.named(entry) {
+                let Some(definition) = self.definitions.get(index) else { continue };
+                if definition.path.len() != entry.len() || definition.deep_head {
+                    return Err(Error::Unsupported {
+                        file: file_of(modules, definition),
+                        line: definition.span.line,
+                        what: format!(
+                            "the head of `data.{}` has a constant key or several parts",
+                            entry.join(".")
+                        ),
+                        hint: "write `contains` with the member instead",
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a package as a value: the interpreter of regorus loses definitions of rules there.
     fn check_packages(&self, modules: &[Module]) -> Result<(), Error> {
         for definition in &self.definitions {
             for path in &definition.refs {
-                let within = self.matching(path).into_iter().filter_map(|index| self.definitions.get(index));
+                let within =
+                    self.matching(path).into_iter().filter_map(|index| self.definitions.get(index));
                 if within.into_iter().any(|found| path.len() <= found.package) {
                     return Err(Error::Unsupported {
                         file: file_of(modules, definition),
@@ -195,7 +233,8 @@ impl Graph {
             while let Some((index, rest)) = path.last_mut() {
                 match rest.pop() {
                     Some(next) if on_path.contains(&next) => {
-                        let cycle = path.iter().map(|(index, _)| *index).skip_while(|index| *index != next);
+                        let cycle =
+                            path.iter().map(|(index, _)| *index).skip_while(|index| *index != next);
                         return Err(self.recursion(modules, cycle.collect(), next));
                     }
                     Some(next) if !done.contains(&next) => {
@@ -249,10 +288,9 @@ fn is_builtin(name: &str) -> bool {
 fn hint_for(name: &str) -> &'static str {
     match name.split('.').next() {
         Some("http") => "policies cannot reach the network; put what they need into a data file",
-        Some("io" | "crypto") => "tokens are verified by the gateway; read `input.identity` instead",
+        Some("io" | "crypto") => {
+            "tokens are verified by the gateway; read `input.identity` instead"
+        }
         _ => "no policy file defines it and it is no builtin of this version",
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -57,7 +57,11 @@ impl InputBuilder {
     /// # Errors
     ///
     /// When a member that holds JSON cannot be read, with the reason.
-    pub(crate) fn value(&mut self, fields: Fields, input: &PolicyInput<'_>) -> Result<Value, String> {
+    pub(crate) fn value(
+        &mut self,
+        fields: Fields,
+        input: &PolicyInput<'_>,
+    ) -> Result<Value, String> {
         let mut root = Object::new();
         let mut group: Option<(Value, Object)> = None;
         for (index, (field, _)) in Field::ALL.iter().enumerate() {
@@ -120,7 +124,9 @@ impl InputBuilder {
                 ("annotations", json("annotations", input.server.tool_annotations)?),
             ])),
             Field::ContextTimestamp => Ok(timestamp(input.context.timestamp)),
-            Field::ContextSourceIp => Ok(input.context.source_ip.map(|ip| Value::from(ip.to_string()))),
+            Field::ContextSourceIp => {
+                Ok(input.context.source_ip.map(|ip| Value::from(ip.to_string())))
+            }
             Field::ContextEnvironment => text(Some(input.context.environment)),
             Field::ContextTransport => text(Some(input.context.transport.as_str())),
         }
@@ -152,7 +158,9 @@ impl InputBuilder {
             Field::RequestParams => part(key, input.params),
             Field::RequestSize => key.extend_from_slice(&input.size.to_le_bytes()),
             Field::SessionId => part(key, Some(input.session.id)),
-            Field::SessionCount => key.extend_from_slice(&input.session.request_count.to_le_bytes()),
+            Field::SessionCount => {
+                key.extend_from_slice(&input.session.request_count.to_le_bytes())
+            }
             Field::SessionStarted => time_key(key, input.session.started_at),
             Field::SessionVersion => part(key, input.session.protocol_version),
             Field::SessionClient => {
@@ -178,7 +186,9 @@ impl InputBuilder {
 
     fn agent(&mut self, agent: &Arc<Agent>) -> &Remembered<Agent> {
         remembered(&mut self.agents, agent, |agent| {
-            let list = |items: &[Arc<str>]| Some(items.iter().map(|item| Value::from(&**item)).collect::<Vec<_>>().into());
+            let list = |items: &[Arc<str>]| {
+                Some(items.iter().map(|item| Value::from(&**item)).collect::<Vec<_>>().into())
+            };
             object(&[
                 ("id", Some(Value::from(&*agent.id))),
                 ("name", Some(Value::from(&*agent.name))),
@@ -255,7 +265,9 @@ fn object(members: &[(&str, Option<Value>)]) -> Option<Value> {
 }
 
 fn json(name: &str, text: Option<&str>) -> Result<Option<Value>, String> {
-    text.map(serde_json::from_str).transpose().map_err(|error| format!("`input.{name}` cannot be read: {error}"))
+    text.map(serde_json::from_str)
+        .transpose()
+        .map_err(|error| format!("`input.{name}` cannot be read: {error}"))
 }
 
 /// The answer is part of the input at stage response only.

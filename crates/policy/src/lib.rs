@@ -13,14 +13,15 @@
 
 mod cache;
 mod config;
+mod definition;
 mod engine;
 mod error;
 mod eval;
 mod facts;
-#[cfg(test)]
-mod fixture;
 mod fast;
 mod fields;
+#[cfg(test)]
+mod fixture;
 mod graph;
 mod input;
 mod probe;

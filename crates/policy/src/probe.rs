@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use domain::{Agent, ContextView, Identity, PolicyInput, ServerView, SessionView, Stage, Transport};
+use domain::{
+    Agent, ContextView, Identity, PolicyInput, ServerView, SessionView, Stage, Transport,
+};
 use serde_json::{Value, json};
 
 use crate::fields::Fields;
@@ -84,7 +86,9 @@ pub(crate) fn agree(set: &PolicySet, words: &[String]) -> Result<(), String> {
             }
         }
         let same = match (&expected, &actual) {
-            (Ok(expected), Ok(actual)) => conclude(set.declared, expected) == conclude(set.declared, actual),
+            (Ok(expected), Ok(actual)) => {
+                conclude(set.declared, expected) == conclude(set.declared, actual)
+            }
             (Err(_), Err(_)) => true,
             _ => false,
         };
@@ -107,7 +111,10 @@ struct Draw<'a> {
 
 impl Draw<'_> {
     fn number(&mut self) -> usize {
-        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.state >> 33) as usize
     }
 
@@ -147,7 +154,8 @@ struct Sample {
 
 impl Sample {
     fn new(draw: &mut Draw<'_>) -> Self {
-        let method = if draw.chance(4) { draw.word() } else { draw.of(&METHODS, "ping").to_owned() };
+        let method =
+            if draw.chance(4) { draw.word() } else { draw.of(&METHODS, "ping").to_owned() };
         Self {
             stage: draw.of(&Stage::ALL, Stage::Request),
             method,

@@ -11,7 +11,7 @@ use regorus::rvm::RegoVM;
 use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
 use regorus::{Engine, Value};
 
-use crate::split::{Declared, PACKAGE, Split, entry_key};
+use crate::split::{Declared, Entry, Split, entry_key};
 use crate::verdict::Parts;
 
 /// Steps between two looks at the clock.
@@ -45,13 +45,28 @@ pub(crate) enum Part {
 }
 
 /// Evaluates the groups of a set.
-pub(crate) enum Runner {
+pub(crate) struct Runner {
+    evaluator: Evaluator,
+    stable: Option<Entry>,
+    live: Option<Entry>,
+}
+
+enum Evaluator {
     Interpreter(Box<Engine>),
-    Rvm { vm: Box<RegoVM>, stable: usize, live: usize },
+    /// The virtual machine with the positions of both entries in its program.
+    Rvm {
+        vm: Box<RegoVM>,
+        stable: usize,
+        live: usize,
+    },
 }
 
 /// An interpreter with policies and data; its errors are those of the texts.
-pub(crate) fn interpreter(texts: &[Text], document: &serde_json::Value, limits: Limits) -> Result<Engine, String> {
+pub(crate) fn interpreter(
+    texts: &[Text],
+    document: &serde_json::Value,
+    limits: Limits,
+) -> Result<Engine, String> {
     let mut engine = Engine::new();
     engine.set_policy_length_config(PolicyLengthConfig {
         max_col: NonZeroU32::MAX,
@@ -60,7 +75,9 @@ pub(crate) fn interpreter(texts: &[Text], document: &serde_json::Value, limits: 
     });
     for text in texts {
         engine.set_rego_v0(text.v0);
-        engine.add_policy(text.name.clone(), text.text.to_string()).map_err(|error| error.to_string())?;
+        engine
+            .add_policy(text.name.clone(), text.text.to_string())
+            .map_err(|error| error.to_string())?;
     }
     engine.add_data(Value::from(document.clone())).map_err(|error| error.to_string())?;
     engine.set_strict_builtin_errors(limits.strict_builtin_errors);
@@ -73,17 +90,15 @@ const fn timer(limits: Limits) -> ExecutionTimerConfig {
     ExecutionTimerConfig { limit: limits.timeout, check_interval: CHECK_INTERVAL }
 }
 
-fn path(name: &str) -> String {
-    format!("data.{PACKAGE}.{name}")
-}
-
 impl Runner {
     pub(crate) fn interpreter(
         texts: &[Text],
         document: &serde_json::Value,
         limits: Limits,
+        split: &Split,
     ) -> Result<Self, String> {
-        interpreter(texts, document, limits).map(|engine| Self::Interpreter(Box::new(engine)))
+        let engine = interpreter(texts, document, limits)?;
+        Ok(Self::new(Evaluator::Interpreter(Box::new(engine)), split))
     }
 
     pub(crate) fn rvm(
@@ -93,51 +108,69 @@ impl Runner {
         split: &Split,
     ) -> Result<Self, String> {
         let mut engine = interpreter(texts, document, limits)?;
-        let paths: Vec<String> = [("stable", &split.stable), ("live", &split.live)]
-            .into_iter()
-            .filter(|(_, group)| !group.is_empty())
-            .map(|(name, _)| path(name))
-            .collect();
-        let entries: Vec<&str> = paths.iter().map(String::as_str).collect();
-        let Some(first) = entries.first() else { return Err("there is nothing to evaluate".to_owned()) };
-        let policy = engine.compile_with_entrypoint(&(*first).into()).map_err(|error| error.to_string())?;
-        let program = Compiler::compile_from_policy(&policy, &entries).map_err(|error| error.to_string())?;
-        let index = |name| {
-            let path = path(name);
-            program.entry_points.keys().position(|entry| *entry == path).unwrap_or(usize::MAX)
+        let (stable, live) = (split.stable.entry("stable"), split.live.entry("live"));
+        let entries: Vec<&str> =
+            stable.iter().chain(&live).map(|entry| entry.path.as_str()).collect();
+        let Some(first) = entries.first() else {
+            return Err("there is nothing to evaluate".to_owned());
         };
-        let (stable, live) = (index("stable"), index("live"));
+        let policy =
+            engine.compile_with_entrypoint(&(*first).into()).map_err(|error| error.to_string())?;
+        let program =
+            Compiler::compile_from_policy(&policy, &entries).map_err(|error| error.to_string())?;
+        let index = |entry: &Option<Entry>| {
+            let path = entry.as_ref().map(|entry| entry.path.as_str());
+            program
+                .entry_points
+                .keys()
+                .position(|known| Some(known.as_str()) == path)
+                .unwrap_or(usize::MAX)
+        };
+        let (stable, live) = (index(&stable), index(&live));
         let mut vm = RegoVM::new();
         vm.load_program(program);
         vm.set_max_instructions(MAX_INSTRUCTIONS);
         vm.set_strict_builtin_errors(limits.strict_builtin_errors);
         vm.set_execution_timer_config(Some(timer(limits)));
         vm.set_data(Value::from(document.clone())).map_err(|error| error.to_string())?;
-        Ok(Self::Rvm { vm: Box::new(vm), stable, live })
+        Ok(Self::new(Evaluator::Rvm { vm: Box::new(vm), stable, live }, split))
+    }
+
+    fn new(evaluator: Evaluator, split: &Split) -> Self {
+        Self { evaluator, stable: split.stable.entry("stable"), live: split.live.entry("live") }
     }
 
     /// Evaluates one group. The error is text for the operator.
     pub(crate) fn run(&mut self, part: Part, input: Value) -> Result<Parts, String> {
-        let value = match self {
-            Self::Interpreter(engine) => {
+        let entry = if part == Part::Stable { &self.stable } else { &self.live };
+        let Some(entry) = entry else { return Ok(Parts::default()) };
+        let value = match &mut self.evaluator {
+            Evaluator::Interpreter(engine) => {
                 engine.set_input(input);
-                let name = if part == Part::Stable { "stable" } else { "live" };
-                let value = engine.eval_rule(path(name));
+                let value = engine.eval_rule(entry.path.clone());
                 log_prints(engine);
                 value.map_err(|error| one_line(&error.to_string()))?
             }
-            Self::Rvm { vm, stable, live } => {
+            Evaluator::Rvm { vm, stable, live } => {
                 vm.set_input(input);
                 let index = if part == Part::Stable { *stable } else { *live };
-                vm.execute_entry_point_by_index(index).map_err(|error| one_line(&error.to_string()))?
+                vm.execute_entry_point_by_index(index)
+                    .map_err(|error| one_line(&error.to_string()))?
             }
         };
-        Parts::collected(&value)
+        match entry.key {
+            Some(key) => Ok(Parts::of(key, value)),
+            None => Parts::collected(&value),
+        }
     }
 }
 
 /// Evaluates the rules of the verdict one by one with the interpreter, on the texts as they were written.
-pub(crate) fn golden(engine: &mut Engine, declared: Declared, input: Value) -> Result<Parts, String> {
+pub(crate) fn golden(
+    engine: &mut Engine,
+    declared: Declared,
+    input: Value,
+) -> Result<Parts, String> {
     engine.set_input(input);
     let mut parts = Parts::default();
     for entry in declared.entries() {

@@ -9,11 +9,11 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::config::CacheConfig;
+use crate::definition::Edit;
 use crate::fields::Fields;
 use crate::graph::Graph;
 use crate::runner::{self, Limits, Runner, Text};
-use crate::source::SourceFile;
-use crate::facts::Edit;
+use crate::source::{SourceFile, is_taken};
 use crate::split::{Declared, PACKAGE, Split, edited};
 use crate::syntax::{self, Module};
 use crate::{Config, Error, Sources, fast, probe};
@@ -74,6 +74,7 @@ impl PolicySet {
         if !declared.decides() {
             return Err(Error::Undecided { origin: sources.origin().to_owned() });
         }
+        graph.check_heads(&modules, &declared.entries())?;
         let document = sources.merged_data()?;
         check_document(&graph, &modules, sources, &document)?;
         let limits = Limits {
@@ -121,7 +122,9 @@ impl PolicySet {
     pub(crate) fn runner(&self) -> Result<Runner, String> {
         match self.engine {
             Engine::Rvm => Runner::rvm(&self.serving, &self.document, self.limits, &self.split),
-            Engine::Interpreter { .. } => Runner::interpreter(&self.serving, &self.document, self.limits),
+            Engine::Interpreter { .. } => {
+                Runner::interpreter(&self.serving, &self.document, self.limits, &self.split)
+            }
         }
     }
 
@@ -133,7 +136,8 @@ impl PolicySet {
     /// Errors that regorus finds only when it prepares an evaluation, such as unsafe variables.
     fn check_texts(&self, origin: &str) -> Result<(), Error> {
         let compile = |message: String| Error::Compile { origin: origin.to_owned(), message };
-        let entry = self.declared.entries().first().map(|entry| format!("data.{}", entry.join(".")));
+        let entry =
+            self.declared.entries().first().map(|entry| format!("data.{}", entry.join(".")));
         let mut engine = self.golden().map_err(compile)?;
         engine
             .compile_with_entrypoint(&entry.unwrap_or_default().into())
@@ -155,7 +159,8 @@ impl PolicySet {
         }
         self.serving = self.serving_texts(graph, modules, true);
         self.runner()?;
-        let strings = graph.definitions().iter().flat_map(|definition| definition.strings.iter().cloned());
+        let strings =
+            graph.definitions().iter().flat_map(|definition| definition.strings.iter().cloned());
         probe::agree(self, &probe::words(strings, &self.document))
     }
 
@@ -163,18 +168,29 @@ impl PolicySet {
         let mut texts = texts(graph, modules, |module| {
             let mut edits: Vec<Edit> = self.split.edits(module).collect();
             if guarded {
-                edits.extend(graph.in_module(module).flat_map(|definition| definition.guards.iter().cloned()));
+                edits.extend(
+                    graph
+                        .in_module(module)
+                        .flat_map(|definition| definition.guards.iter().cloned()),
+                );
             }
             edits
         });
-        texts.push(Text { name: format!("{PACKAGE}.rego"), v0: false, text: self.split.module().into() });
+        texts.push(Text {
+            name: format!("{PACKAGE}.rego"),
+            v0: false,
+            text: self.split.module().into(),
+        });
         texts
     }
 }
 
 impl fmt::Debug for PolicySet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PolicySet").field("revision", &self.revision).field("engine", &self.engine).finish()
+        f.debug_struct("PolicySet")
+            .field("revision", &self.revision)
+            .field("engine", &self.engine)
+            .finish()
     }
 }
 
@@ -207,7 +223,12 @@ fn warn_of_package(module: &Module) -> Result<(), Error> {
 }
 
 /// Refuses data where a rule is: regorus would let one hide the other.
-fn check_document(graph: &Graph, modules: &[Module], sources: &Sources, document: &Value) -> Result<(), Error> {
+fn check_document(
+    graph: &Graph,
+    modules: &[Module],
+    sources: &Sources,
+    document: &Value,
+) -> Result<(), Error> {
     for definition in graph.definitions() {
         if is_taken(document, &definition.path) {
             let file = modules.get(definition.module).map(|module| &module.file.name);
@@ -221,21 +242,6 @@ fn check_document(graph: &Graph, modules: &[Module], sources: &Sources, document
     Ok(())
 }
 
-/// Whether the data have a value at `path`, or one above it that is no object.
-fn is_taken(document: &Value, path: &[String]) -> bool {
-    let mut value = document;
-    for key in path {
-        match value {
-            Value::Object(members) => match members.get(key) {
-                Some(member) => value = member,
-                None => return false,
-            },
-            _ => return true,
-        }
-    }
-    true
-}
-
 /// Whether a rule of the policies (not the baseline, which says the same of a request and its answer) reads what only
 /// an answer has.
 fn examines_answers(graph: &Graph, declared: Declared) -> bool {
@@ -247,10 +253,16 @@ fn examines_answers(graph: &Graph, declared: Declared) -> bool {
 }
 
 /// The texts for an engine: imported packages spelled out, and what `more` adds for a module.
-pub(crate) fn texts(graph: &Graph, modules: &[Module], more: impl Fn(usize) -> Vec<Edit>) -> Vec<Text> {
+pub(crate) fn texts(
+    graph: &Graph,
+    modules: &[Module],
+    more: impl Fn(usize) -> Vec<Edit>,
+) -> Vec<Text> {
     let text = |(index, module): (usize, &Module)| {
         let mut edits = more(index);
-        edits.extend(graph.in_module(index).flat_map(|definition| definition.aliases.iter().cloned()));
+        edits.extend(
+            graph.in_module(index).flat_map(|definition| definition.aliases.iter().cloned()),
+        );
         Text { name: module.file.name.clone(), v0: module.v0, text: edited(module, edits).into() }
     };
     modules.iter().enumerate().map(text).collect()

@@ -54,17 +54,21 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "rate_limit.rego",
 ];
 
+/// The folder that is taken when the configuration names none.
+const USUAL_DIR: &str = "policies";
+
 impl Sources {
-    /// The sources that the configuration names: `policy_dir` (the shipped ones when it is empty) and `data_file`.
+    /// The sources that the configuration names: `policy_dir` and `data_file`.
     ///
     /// # Errors
     ///
     /// As [`Sources::from_dir`] and [`Sources::with_data_file`].
     pub fn from_config(config: &Config) -> Result<Self, Error> {
-        let sources = if config.policy_dir.as_os_str().is_empty() {
-            Self::embedded()?
-        } else {
-            Self::from_dir(&config.policy_dir)?
+        let usual = || Some(Path::new(USUAL_DIR)).filter(|dir| dir.is_dir());
+        let dir = config.policy_dir.as_deref().or_else(usual);
+        let sources = match dir.filter(|dir| !dir.as_os_str().is_empty()) {
+            Some(dir) => Self::from_dir(dir)?,
+            None => Self::embedded()?,
         };
         match &config.data_file {
             Some(path) => sources.with_data_file(path),
@@ -178,7 +182,8 @@ impl Sources {
 
     fn add(&mut self, name: String, text: &str) -> Result<(), Error> {
         if name.ends_with(".rego") {
-            let list = if name.ends_with("_test.rego") { &mut self.tests } else { &mut self.policies };
+            let list =
+                if name.ends_with("_test.rego") { &mut self.tests } else { &mut self.policies };
             list.push(SourceFile { name, text: text.into() });
         } else {
             let value = document(&name, text)?;
@@ -188,10 +193,24 @@ impl Sources {
     }
 }
 
-fn definer<'a>(mut documents: impl Iterator<Item = &'a Document>, path: &[String]) -> Option<&'a str> {
+fn definer<'a>(
+    mut documents: impl Iterator<Item = &'a Document>,
+    path: &[String],
+) -> Option<&'a str> {
     documents
-        .find(|document| path.iter().try_fold(&document.value, |value, key| value.get(key)).is_some())
+        .find(|document| is_taken(&document.value, path))
         .map(|document| document.name.as_str())
+}
+
+/// Whether a document has a value at `path`, or one above it that is no object.
+pub(crate) fn is_taken(document: &Value, path: &[String]) -> bool {
+    let mut value = document;
+    for key in path {
+        let Value::Object(members) = value else { return true };
+        let Some(member) = members.get(key) else { return false };
+        value = member;
+    }
+    true
 }
 
 /// Merges `from` into `into`, objects member by member; the error is the path of a conflict.
@@ -201,10 +220,12 @@ fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) -> Result<(),
             (None, _) => {
                 into.insert(key.clone(), value.clone());
             }
-            (Some(Value::Object(old)), Value::Object(new)) => merge(old, new).map_err(|mut path| {
-                path.insert(0, key.clone());
-                path
-            })?,
+            (Some(Value::Object(old)), Value::Object(new)) => {
+                merge(old, new).map_err(|mut path| {
+                    path.insert(0, key.clone());
+                    path
+                })?
+            }
             (Some(old), new) if *old == *new => {}
             (Some(_), _) => return Err(vec![key.clone()]),
         }
@@ -216,13 +237,18 @@ fn document(name: &str, text: &str) -> Result<Value, Error> {
     let parsed = if name.ends_with(".json") {
         serde_json::from_str(text).map_err(|error| error.to_string())
     } else {
-        serde_yaml::from_str(text).map_err(|error| error.to_string())
+        // By way of its own values, which refuse a key that is given twice.
+        serde_yaml::from_str::<serde_yaml::Value>(text)
+            .map_err(|error| error.to_string())
+            .and_then(|value| serde_json::to_value(value).map_err(|error| error.to_string()))
     };
     match parsed {
         Ok(value @ Value::Object(_)) => Ok(value),
         // A YAML file of comments only.
         Ok(Value::Null) => Ok(Value::Object(Map::new())),
-        Ok(_) => Err(Error::Document { file: name.to_owned(), message: "not an object".to_owned() }),
+        Ok(_) => {
+            Err(Error::Document { file: name.to_owned(), message: "not an object".to_owned() })
+        }
         Err(message) => Err(Error::Document { file: name.to_owned(), message }),
     }
 }
@@ -241,7 +267,7 @@ fn collect(dir: &Path, depth: usize, into: &mut Vec<PathBuf>) -> Result<(), Erro
     let failed = |cause| Error::Read {
         path: dir.to_owned(),
         cause,
-        hint: "`policy.policy_dir` must be a folder with `*.rego` files; leave it empty for the shipped policies",
+        hint: "`policy.policy_dir` must be a folder with `*.rego` files; leave it out for the shipped policies",
     };
     if depth > MAX_DEPTH {
         return Err(failed(std::io::Error::other("folders nest more than 16 deep")));

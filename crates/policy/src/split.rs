@@ -5,10 +5,10 @@
 //! their definitions, so the volatile definitions move into a rule of their own (`deny__live`), provided that nothing
 //! else refers to the rule and that its definitions cannot disagree. The rest moves as a whole.
 //!
-//! One generated module collects each group, so that an evaluation enters the engine once and helper rules are
-//! evaluated once.
+//! A generated module collects each group of several rules, so that an evaluation enters the engine once and helper
+//! rules are evaluated once.
 
-use crate::facts::{Edit, Shape, Worth};
+use crate::definition::{Edit, Shape, Worth};
 use crate::fields::Fields;
 use crate::graph::{Footprint, Graph};
 use crate::syntax::Module;
@@ -49,7 +49,9 @@ impl Declared {
             return vec![["mcp", "policy", "decision"]];
         }
         let mut entries = Vec::new();
-        for (declared, name) in [(self.deny, "deny"), (self.violations, "violations"), (self.allow, "allow")] {
+        for (declared, name) in
+            [(self.deny, "deny"), (self.violations, "violations"), (self.allow, "allow")]
+        {
             if declared {
                 entries.push(["mcp", "policy", name]);
             }
@@ -65,6 +67,14 @@ impl Declared {
 pub(crate) fn entry_key(entry: [&'static str; 3]) -> &'static str {
     let [_, package, rule] = entry;
     if package == "baseline" { "baseline" } else { rule }
+}
+
+/// A rule that an engine is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) path: String,
+    /// Which rule of the verdict it is; `None` for an object that collects several.
+    pub(crate) key: Option<&'static str>,
 }
 
 /// One group: what it evaluates and what it reads.
@@ -93,9 +103,21 @@ impl Group {
         self.footprint = self.footprint.and(footprint);
     }
 
+    /// The rule to evaluate: the only member itself, else the collecting rule of the generated module.
+    pub(crate) fn entry(&self, name: &str) -> Option<Entry> {
+        match self.members.as_slice() {
+            [] => None,
+            [(key, path)] => Some(Entry { path: format!("data.{path}"), key: Some(key) }),
+            _ => Some(Entry { path: format!("data.{PACKAGE}.{name}"), key: None }),
+        }
+    }
+
     fn rule(&self, name: &str) -> String {
-        let members: Vec<String> =
-            self.members.iter().map(|(key, path)| format!("    \"{key}\": [v | v := data.{path}],\n")).collect();
+        let members: Vec<String> = self
+            .members
+            .iter()
+            .map(|(key, path)| format!("    \"{key}\": [v | v := data.{path}],\n"))
+            .collect();
         format!("\n{name} := {{\n{}}}\n", members.concat())
     }
 }
@@ -156,7 +178,7 @@ impl Split {
     pub(crate) fn module(&self) -> String {
         let mut text = format!("package {PACKAGE}\n\nimport rego.v1\n");
         for (name, group) in [("stable", &self.stable), ("live", &self.live)] {
-            if !group.is_empty() {
+            if group.members.len() > 1 {
                 text.push_str(&group.rule(name));
             }
         }
@@ -181,7 +203,8 @@ fn is_union(graph: &Graph, rule: &[usize]) -> bool {
                     Shape::Set => true,
                     Shape::Object { plain } => plain,
                     Shape::Complete => {
-                        !definition.has_else && definition.values.iter().all(|worth| *worth == Worth::True)
+                        !definition.has_else
+                            && definition.values.iter().all(|worth| *worth == Worth::True)
                     }
                     Shape::Default { function } => {
                         !function && definition.values.iter().all(|worth| *worth == Worth::False)
@@ -208,6 +231,3 @@ pub(crate) fn edited(module: &Module, mut edits: Vec<Edit>) -> String {
     text.push_str(source.get(done..).unwrap_or_default());
     text
 }
-
-#[cfg(test)]
-mod tests;

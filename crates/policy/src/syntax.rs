@@ -20,27 +20,87 @@ pub(crate) struct Span {
 
 #[derive(Debug, Deserialize)]
 pub(crate) enum Expr {
-    String { value: String },
-    RawString { value: String },
+    String {
+        value: String,
+    },
+    RawString {
+        value: String,
+    },
     Number {},
-    Bool { value: bool },
+    Bool {
+        value: bool,
+    },
     Null {},
-    Var { span: Span, value: String },
-    Array { items: Vec<Expr> },
-    Set { items: Vec<Expr> },
-    Object { fields: Vec<(Span, Expr, Expr)> },
-    ArrayCompr { term: Box<Expr>, query: Query },
-    SetCompr { term: Box<Expr>, query: Query },
-    ObjectCompr { key: Box<Expr>, value: Box<Expr>, query: Query },
-    Call { span: Span, fcn: Box<Expr>, params: Vec<Expr> },
-    UnaryExpr { expr: Box<Expr> },
-    RefDot { refr: Box<Expr>, field: (Span, String) },
-    RefBrack { refr: Box<Expr>, index: Box<Expr> },
-    BinExpr { lhs: Box<Expr>, rhs: Box<Expr> },
-    BoolExpr { lhs: Box<Expr>, rhs: Box<Expr> },
-    ArithExpr { lhs: Box<Expr>, rhs: Box<Expr> },
-    AssignExpr { span: Span, op: AssignOp, lhs: Box<Expr>, rhs: Box<Expr> },
-    Membership { key: Option<Box<Expr>>, value: Box<Expr>, collection: Box<Expr> },
+    Var {
+        span: Span,
+        value: String,
+    },
+    Array {
+        items: Vec<Expr>,
+    },
+    Set {
+        items: Vec<Expr>,
+    },
+    Object {
+        fields: Vec<(Span, Expr, Expr)>,
+    },
+    ArrayCompr {
+        term: Box<Expr>,
+        query: Query,
+    },
+    SetCompr {
+        term: Box<Expr>,
+        query: Query,
+    },
+    ObjectCompr {
+        key: Box<Expr>,
+        value: Box<Expr>,
+        query: Query,
+    },
+    Call {
+        span: Span,
+        fcn: Box<Expr>,
+        params: Vec<Expr>,
+    },
+    #[serde(rename = "UnaryExpr")]
+    Unary {
+        expr: Box<Expr>,
+    },
+    RefDot {
+        refr: Box<Expr>,
+        field: (Span, String),
+    },
+    RefBrack {
+        refr: Box<Expr>,
+        index: Box<Expr>,
+    },
+    #[serde(rename = "BinExpr")]
+    Union {
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
+    #[serde(rename = "BoolExpr")]
+    Compare {
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
+    #[serde(rename = "ArithExpr")]
+    Arith {
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
+    #[serde(rename = "AssignExpr")]
+    Assign {
+        span: Span,
+        op: AssignOp,
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
+    Membership {
+        key: Option<Box<Expr>>,
+        value: Box<Expr>,
+        collection: Box<Expr>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -110,6 +170,16 @@ impl Head {
 pub(crate) enum Rule {
     Spec { span: Span, head: Head, bodies: Vec<Body> },
     Default { span: Span, refr: Expr, args: Vec<Expr>, value: Expr },
+}
+
+impl Rule {
+    /// The reference that names the rule.
+    pub(crate) const fn refr(&self) -> &Expr {
+        match self {
+            Self::Spec { head, .. } => head.refr(),
+            Self::Default { refr, .. } => refr,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -191,10 +261,16 @@ fn parse_as(file: &SourceFile, v0: bool) -> Result<Module, Error> {
     engine
         .add_policy(file.name.clone(), file.text.to_string())
         .map_err(|error| located(&file.name, &error.to_string(), v0))?;
-    let printed = engine.get_ast_as_json().map_err(|error| located(&file.name, &error.to_string(), v0))?;
+    let printed =
+        engine.get_ast_as_json().map_err(|error| located(&file.name, &error.to_string(), v0))?;
     let [Printed { ast }]: [Printed; 1] = serde_json::from_str(&printed).map_err(|error| {
         let message = format!("the syntax tree cannot be checked ({error})");
-        syntax(&file.name, (1, 1), message, "split deeply nested expressions into several rules".to_owned())
+        syntax(
+            &file.name,
+            (1, 1),
+            message,
+            "split deeply nested expressions into several rules".to_owned(),
+        )
     })?;
     let mut package = Vec::new();
     constant_path(&ast.package.refr, &mut package);
@@ -207,7 +283,8 @@ pub(crate) fn located(file: &str, text: &str, v0: bool) -> Error {
     let mut parts = place.unwrap_or_default().rsplitn(3, ':');
     let column = parts.next().and_then(|part| part.parse().ok()).unwrap_or(1);
     let line = parts.next().and_then(|part| part.parse().ok()).unwrap_or(1);
-    let message = text.lines().rev().find_map(|line| line.strip_prefix("error: ")).unwrap_or(text).trim();
+    let message =
+        text.lines().rev().find_map(|line| line.strip_prefix("error: ")).unwrap_or(text).trim();
     let excerpt: String = text
         .lines()
         .skip_while(|line| !line.starts_with("--> "))
@@ -235,6 +312,7 @@ fn syntax(file: &str, (line, column): (u32, u32), message: String, hint: String)
 }
 
 /// Appends the leading constant components of a reference to `path`; true when all of them are constant.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only references have a path")]
 pub(crate) fn constant_path(expr: &Expr, path: &mut Vec<String>) -> bool {
     match expr {
         Expr::Var { value, .. } => {

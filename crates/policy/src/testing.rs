@@ -105,7 +105,10 @@ pub fn run_tests(dir: &Path, filter: Option<&str>) -> Result<TestReport, Error> 
             continue;
         }
         let mut case = TestCase {
-            file: modules.get(definition.module).map(|module| module.file.name.clone()).unwrap_or_default(),
+            file: modules
+                .get(definition.module)
+                .map(|module| module.file.name.clone())
+                .unwrap_or_default(),
             line: definition.span.line,
             outcome: TestOutcome::Skipped,
             elapsed: Duration::ZERO,
@@ -114,8 +117,9 @@ pub fn run_tests(dir: &Path, filter: Option<&str>) -> Result<TestReport, Error> 
             package,
         };
         if let Some(line) = seen.insert(definition.path.clone(), definition.span.line) {
-            case.outcome =
-                TestOutcome::Error(format!("a test of this name is on line {line}; give each its own name"));
+            case.outcome = TestOutcome::Error(format!(
+                "a test of this name is on line {line}; give each its own name"
+            ));
         } else if !name.starts_with("todo_") {
             run(&mut case, engine.clone());
         }

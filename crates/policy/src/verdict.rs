@@ -1,6 +1,11 @@
 //! From the values of `decision`, `deny`, `violations` and `allow` to a verdict. Whatever has the wrong shape is a
 //! denial with an error.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every kind of value but the expected ones is the wrong shape"
+)]
+
 use std::sync::Arc;
 
 use domain::{Reason, Verdict};
@@ -33,6 +38,13 @@ impl Parts {
             }
         }
         Ok(parts)
+    }
+
+    /// The value of one rule.
+    pub(crate) fn of(key: &str, value: Value) -> Self {
+        let mut parts = Self::default();
+        parts.set(key, value);
+        parts
     }
 
     /// Adds the value of one rule; an undefined one is nothing.
@@ -149,7 +161,9 @@ fn by_decision(parts: &Parts) -> Result<Conclusion, String> {
         None | Some(Value::Null) => RULE,
         Some(Value::String(rule)) if rule.is_empty() => RULE,
         Some(Value::String(rule)) => rule,
-        Some(other) => return Err(format!("`{RULE}.matched_rule` is {}, not a string", kind(other))),
+        Some(other) => {
+            return Err(format!("`{RULE}.matched_rule` is {}, not a string", kind(other)));
+        }
     };
     let mut reasons = Vec::new();
     if let Some(violations) = member("violations") {
@@ -218,8 +232,12 @@ fn collect(rule: &str, value: &Value, reasons: &mut Vec<Reason>) -> Result<(), S
     match value {
         Value::Set(members) => reasons.extend(members.iter_sorted().map(reason)),
         Value::Array(members) => reasons.extend(members.iter().map(reason)),
-        Value::Object(members) => reasons.extend(members.iter_sorted().map(|(key, value)| keyed(key, value))),
-        other => return Err(format!("`{rule}` is {}, not a set, an array or an object", kind(other))),
+        Value::Object(members) => {
+            reasons.extend(members.iter_sorted().map(|(key, value)| keyed(key, value)))
+        }
+        other => {
+            return Err(format!("`{rule}` is {}, not a set, an array or an object", kind(other)));
+        }
     }
     Ok(())
 }

@@ -11,8 +11,14 @@ fn values_out_of_range_name_the_key_and_the_remedy() {
     check("{}", None);
     check("evaluation: {timeout: 10ms}", None);
     let hint = "set it between `1ms` and `10s`";
-    check("evaluation: {timeout: 0s}", Some(&format!("`policy.evaluation.timeout` is `0s`; {hint}")));
-    check("evaluation: {timeout: 11s}", Some(&format!("`policy.evaluation.timeout` is `11s`; {hint}")));
+    check(
+        "evaluation: {timeout: 0s}",
+        Some(&format!("`policy.evaluation.timeout` is `0s`; {hint}")),
+    );
+    check(
+        "evaluation: {timeout: 11s}",
+        Some(&format!("`policy.evaluation.timeout` is `11s`; {hint}")),
+    );
     check(
         "cache: {max_entries: 0}",
         Some(
@@ -25,6 +31,11 @@ fn values_out_of_range_name_the_key_and_the_remedy() {
 
 #[test]
 fn unknown_keys_are_refused() {
-    assert!(serde_yaml::from_str::<Config>("polcy_dir: x").unwrap_err().to_string().contains("polcy_dir"));
+    assert!(
+        serde_yaml::from_str::<Config>("polcy_dir: x")
+            .unwrap_err()
+            .to_string()
+            .contains("polcy_dir")
+    );
     assert!(serde_yaml::from_str::<Config>("cache: {size: 1}").is_err());
 }

@@ -34,6 +34,9 @@ has_capability(cap) {
 }
 "#;
 
+/// What the shipped data say of everybody.
+const LIMIT: u64 = 100_000;
+
 const README_2: &str = r#"package mcp.policy
 
 # Limit to 100 requests per session
@@ -47,8 +50,13 @@ deny {
 fn check(engine: &PolicyEngine, ask: &Ask, allowed: bool, rule: &str) {
     for _ in 0..2 {
         let decision = ask.decide(engine);
-        let seen = (decision.verdict == Verdict::Allow, decision.matched_rule.as_deref(), &decision.error);
-        assert_eq!(seen, (allowed, Some(rule).filter(|rule| !rule.is_empty()), &None), "{ask:?} {decision:?}");
+        let seen =
+            (decision.verdict == Verdict::Allow, decision.matched_rule.as_deref(), &decision.error);
+        assert_eq!(
+            seen,
+            (allowed, Some(rule).filter(|rule| !rule.is_empty()), &None),
+            "{ask:?} {decision:?}"
+        );
         assert_eq!(decision.reasons.is_empty(), allowed, "a denial has reasons: {decision:?}");
     }
 }
@@ -63,7 +71,8 @@ fn first_example_of_the_ancestors_readme_works_as_printed() {
     check(&engine, &Ask::call("echo"), false, allow);
     check(&engine, &Ask::call("write_file").arguments(r#"{"path":"/etc/passwd"}"#), false, deny);
     check(&engine, &Ask::call("write_file").arguments(r#"{"path":"/tmp/x"}"#), false, allow);
-    for method in ["initialize", "ping", "notifications/initialized", "tools/list", "prompts/list"] {
+    for method in ["initialize", "ping", "notifications/initialized", "tools/list", "prompts/list"]
+    {
         check(&engine, &Ask::method(method), true, baseline);
     }
     // Lists show what may be called.
@@ -71,8 +80,18 @@ fn first_example_of_the_ancestors_readme_works_as_printed() {
     check(&engine, &Ask::call("echo").stage(Stage::List), false, allow);
     // The baseline opens nothing else.
     check(&engine, &Ask::method("resources/read"), false, allow);
-    check(&engine, &Ask::method("sampling/createMessage").stage(Stage::ServerRequest), false, allow);
-    check(&engine, &Ask::method("notifications/message").stage(Stage::ServerRequest), true, baseline);
+    check(
+        &engine,
+        &Ask::method("sampling/createMessage").stage(Stage::ServerRequest),
+        false,
+        allow,
+    );
+    check(
+        &engine,
+        &Ask::method("notifications/message").stage(Stage::ServerRequest),
+        true,
+        baseline,
+    );
     check(&engine, &Ask::method("initialize").stage(Stage::ServerRequest), false, allow);
     assert!(!engine.examines(Stage::Response));
 }
@@ -89,7 +108,16 @@ fn second_example_of_the_ancestors_readme_allows_exactly_a_hundred() {
 fn shipped_policies_decide_as_documented() {
     let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
     assert_eq!(engine.engine(), Engine::Rvm);
-    for tool in ["echo", "read_file", "list_files", "lookup_customer", "weather", "slow", "count", "read_other"] {
+    for tool in [
+        "echo",
+        "read_file",
+        "list_files",
+        "lookup_customer",
+        "weather",
+        "slow",
+        "count",
+        "read_other",
+    ] {
         check(&engine, &Ask::call(tool), true, "");
     }
     for tool in ["write_file", "delete_file", "something_else"] {
@@ -98,34 +126,51 @@ fn shipped_policies_decide_as_documented() {
         check(&engine, &Ask::call(tool).capabilities(&["*"]), true, "");
     }
     let decision = Ask::call("write_file").decide(&engine);
-    assert_eq!(messages(&decision), ["agent `anonymous` lacks capability `write:files` for tool `write_file`"]);
+    assert_eq!(
+        messages(&decision),
+        ["agent `anonymous` lacks capability `write:files` for tool `write_file`"]
+    );
     assert_eq!(decision.reasons[0].owasp.as_deref(), Some("MCP02"));
     check(&engine, &Ask::call("RM_RF").capabilities(&["*"]), false, "blocked_tool");
     check(&engine, &Ask::method("x/unknown"), false, "method_not_allowed");
-    check(&engine, &Ask::method("sampling/createMessage").stage(Stage::ServerRequest), false, "method_not_allowed");
+    check(
+        &engine,
+        &Ask::method("sampling/createMessage").stage(Stage::ServerRequest),
+        false,
+        "method_not_allowed",
+    );
     check(&engine, &Ask::method("tools/call"), false, "tool_missing");
-    check(&engine, &Ask::call("echo").count(1000), true, "");
-    check(&engine, &Ask::call("echo").count(1001), false, "rate_limit_exceeded");
+    check(&engine, &Ask::call("echo").count(LIMIT), true, "");
+    check(&engine, &Ask::call("echo").count(LIMIT + 1), false, "rate_limit_exceeded");
     assert!(!engine.examines(Stage::Response));
 }
 
 #[test]
 fn counters_are_never_answered_from_the_cache() {
     let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
-    for count in 1..=1000 {
-        assert_eq!(Ask::call("echo").count(count).decide(&engine).verdict, Verdict::Allow, "{count}");
+    for count in LIMIT - 1000..=LIMIT {
+        assert_eq!(
+            Ask::call("echo").count(count).decide(&engine).verdict,
+            Verdict::Allow,
+            "{count}"
+        );
     }
-    let decision = Ask::call("echo").count(1001).decide(&engine);
+    let decision = Ask::call("echo").count(LIMIT + 1).decide(&engine);
     assert_eq!((decision.verdict, decision.cached), (Verdict::Deny, true));
-    assert_eq!(messages(&decision), ["session has sent 1001 messages, more than the limit of 1000"]);
+    assert_eq!(
+        messages(&decision),
+        ["session has sent 100001 requests, more than the limit of 100000"]
+    );
     // A denial of both groups names both reasons.
-    let decision = Ask::call("write_file").count(1001).decide(&engine);
+    let decision = Ask::call("write_file").count(LIMIT + 1).decide(&engine);
     assert_eq!(decision.reasons.len(), 2);
 }
 
 #[test]
 fn a_cached_decision_is_only_for_the_same_input() {
-    let engine = engine("package mcp.policy\ndeny if input.arguments.path == \"/etc\"\ndeny if input.identity.did == \"bad\"");
+    let engine = engine(
+        "package mcp.policy\ndeny if input.arguments.path == \"/etc\"\ndeny if input.identity.did == \"bad\"",
+    );
     check(&engine, &Ask::call("a").arguments(r#"{"path":"/tmp"}"#), true, "");
     check(&engine, &Ask::call("a").arguments(r#"{"path":"/etc"}"#), false, "data.mcp.policy.deny");
     let mut bad = Ask::call("a").arguments(r#"{"path":"/tmp"}"#);
@@ -153,7 +198,10 @@ fn cache_settings_take_effect() {
     let start = SystemClock.monotonic();
     let hands = Arc::new(Hands(Mutex::new(start)));
     let make = |config: &Config| {
-        PolicyEngine::with_clock(PolicySet::load(&sources, config).unwrap(), Arc::clone(&hands) as Arc<dyn Clock>)
+        PolicyEngine::with_clock(
+            PolicySet::load(&sources, config).unwrap(),
+            Arc::clone(&hands) as Arc<dyn Clock>,
+        )
     };
     let cached = |engine: &PolicyEngine, tool: &str| Ask::call(tool).decide(engine).cached;
     let mut config = Config::default();
@@ -167,7 +215,10 @@ fn cache_settings_take_effect() {
 
     config.cache.max_entries = 1;
     let engine = make(&config);
-    assert_eq!([cached(&engine, "a"), cached(&engine, "b"), cached(&engine, "a")], [false, false, false]);
+    assert_eq!(
+        [cached(&engine, "a"), cached(&engine, "b"), cached(&engine, "a")],
+        [false, false, false]
+    );
 
     config.cache.enabled = false;
     let engine = make(&config);
@@ -214,12 +265,18 @@ fn arguments_that_cannot_be_read_are_a_denial() {
     let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
     let decision = Ask::call("a").arguments(&deep).decide(&engine);
     assert_eq!(decision.verdict, Verdict::Deny);
-    assert!(decision.error.as_deref().unwrap().starts_with("`input.arguments` cannot be read"), "{decision:?}");
+    assert!(
+        decision.error.as_deref().unwrap().starts_with("`input.arguments` cannot be read"),
+        "{decision:?}"
+    );
 }
 
 #[test]
 fn a_swap_takes_effect_at_once_and_forgets_the_cache() {
-    let load = |rego| PolicySet::load(&Sources::from_texts(&[("t.rego", rego)]).unwrap(), &Config::default()).unwrap();
+    let load = |rego| {
+        PolicySet::load(&Sources::from_texts(&[("t.rego", rego)]).unwrap(), &Config::default())
+            .unwrap()
+    };
     let engine = engine("package mcp.policy\ndeny if input.tool == \"a\"");
     check(&engine, &Ask::call("a"), false, "data.mcp.policy.deny");
     let before = engine.revision();
@@ -289,7 +346,10 @@ fn an_answer_is_seen_at_stage_response_only() {
 fn switched_off_policy_allows_and_says_so() {
     let off = Disabled::default();
     let decision = off.decide(&Ask::method("x/unknown").input());
-    assert_eq!((decision.verdict, decision.matched_rule.as_deref()), (Verdict::Allow, Some("policy_disabled")));
+    assert_eq!(
+        (decision.verdict, decision.matched_rule.as_deref()),
+        (Verdict::Allow, Some("policy_disabled"))
+    );
     assert!(!off.examines(Stage::Response));
 }
 
@@ -341,12 +401,11 @@ const HEADS: &[&str] = &[
 ];
 
 fn policies() -> impl Strategy<Value = String> {
-    let rule = (0..HEADS.len(), prop::collection::vec(0..CONDITIONS.len(), 1..3));
+    let rule = (0..HEADS.len(), prop::sample::subsequence(CONDITIONS, 1..3));
     prop::collection::vec(rule, 1..5).prop_map(|rules| {
         let mut text = format!("package mcp.policy\n{HELPERS}");
         for (head, conditions) in rules {
-            let body: Vec<&str> = conditions.into_iter().map(|index| CONDITIONS[index]).collect();
-            text.push_str(&format!("{} {{ {} }}\n", HEADS[head], body.join("; ")));
+            text.push_str(&format!("{} {{ {} }}\n", HEADS[head], conditions.join("; ")));
         }
         text
     })
@@ -355,11 +414,19 @@ fn policies() -> impl Strategy<Value = String> {
 const CAPABILITIES: &[&[&str]] = &[&["read:*"], &["x"], &["x", "y"], &[]];
 
 fn asks() -> impl Strategy<Value = Ask> {
-    let one_of = |items: &'static [Option<&'static str>]| prop::sample::select(items).prop_map(|item| item.map(str::to_owned));
+    let one_of = |items: &'static [Option<&'static str>]| {
+        prop::sample::select(items).prop_map(|item| item.map(str::to_owned))
+    };
     (
         prop::sample::select(&["tools/call", "ping", "tools/list"][..]),
         one_of(&[None, Some("read_a"), Some("READ_A"), Some("write_b"), Some("/etc")]),
-        one_of(&[None, Some(r#"{"path":"/etc"}"#), Some(r#"{"path":1,"q":["x"]}"#), Some("[1]"), Some("{}")]),
+        one_of(&[
+            None,
+            Some(r#"{"path":"/etc"}"#),
+            Some(r#"{"path":1,"q":["x"]}"#),
+            Some("[1]"),
+            Some("{}"),
+        ]),
         prop::sample::select(CAPABILITIES),
         prop::sample::select(&Stage::ALL[..]),
         1..5_u64,
@@ -386,7 +453,7 @@ fn oracle(set: &PolicySet, ask: &Ask) -> Conclusion {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_cache_and_the_engine_change_no_decision(

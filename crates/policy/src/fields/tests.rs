@@ -2,10 +2,14 @@ use super::*;
 
 #[track_caller]
 fn check(path: &str, expected: &[Field]) {
-    let path: Vec<String> = path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let path: Vec<String> =
+        path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let fields = Fields::at(&path);
-    let seen: Vec<Field> =
-        Field::ALL.iter().map(|(field, _)| *field).filter(|field| fields.contains(*field)).collect();
+    let seen: Vec<Field> = Field::ALL
+        .iter()
+        .map(|(field, _)| *field)
+        .filter(|field| fields.contains(*field))
+        .collect();
     assert_eq!(seen, expected, "{path:?}");
 }
 
@@ -15,7 +19,15 @@ fn a_path_reads_what_is_above_at_and_below_it() {
     check("arguments.path.deep", &[Field::Arguments]);
     check("agent.capabilities", &[Field::Agent]);
     check("session.request_count", &[Field::SessionCount]);
-    check("context", &[Field::ContextTimestamp, Field::ContextSourceIp, Field::ContextEnvironment, Field::ContextTransport]);
+    check(
+        "context",
+        &[
+            Field::ContextTimestamp,
+            Field::ContextSourceIp,
+            Field::ContextEnvironment,
+            Field::ContextTransport,
+        ],
+    );
     check("usrname", &[]);
     check("request.nothing", &[]);
     let everything: Vec<Field> = Field::ALL.iter().map(|(field, _)| *field).collect();

@@ -52,7 +52,10 @@ fn the_whole_input_has_both_shapes() {
 #[test]
 fn only_fields_that_are_read_are_there() {
     let ask = Ask::call("echo").arguments("not json");
-    assert_eq!(value(fields(&["tool", "session.request_count"]), &ask), r#"{"session":{"request_count":1},"tool":"echo"}"#);
+    assert_eq!(
+        value(fields(&["tool", "session.request_count"]), &ask),
+        r#"{"session":{"request_count":1},"tool":"echo"}"#
+    );
     assert_eq!(value(fields(&["nothing", "prompt", "result"]), &ask), "{}");
 }
 
@@ -64,7 +67,8 @@ fn an_agent_is_told_by_what_it_says() {
         builder.key(fields(&["agent.id"]), &ask.input(), &mut key);
         key
     };
-    let asks: Vec<Ask> = (0..100).map(|n| Ask::call("a").capabilities(&[&format!("c{n}")])).collect();
+    let asks: Vec<Ask> =
+        (0..100).map(|n| Ask::call("a").capabilities(&[&format!("c{n}")])).collect();
     let keys: Vec<Vec<u8>> = asks.iter().map(&mut key).collect();
     for (place, one) in keys.iter().enumerate() {
         assert_eq!(keys.iter().position(|other| other == one), Some(place));

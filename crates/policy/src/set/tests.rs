@@ -1,7 +1,242 @@
 use super::*;
 
+fn load(files: &[(&str, &str)]) -> Result<PolicySet, Error> {
+    PolicySet::load(&Sources::from_texts(files).unwrap(), &Config::default())
+}
+
+#[track_caller]
+fn check_error(files: &[(&str, &str)], expected: &str) {
+    assert_eq!(load(files).unwrap_err().to_string(), expected);
+}
+
 #[test]
-fn shipped_set_runs_on_the_fast_engine() {
-    let set = PolicySet::load(&Sources::embedded().unwrap(), &Config::default()).unwrap();
-    assert_eq!(*set.engine(), Engine::Rvm);
+fn a_set_that_decides_nothing_is_refused() {
+    let expected = "policies: no rule `deny`, `violations`, `allow` or `decision` in package `mcp.policy`, so nothing \
+                    would be decided; add one, or set `policy.enabled: false`";
+    check_error(&[], expected);
+    check_error(&[("a.rego", "package mcp.policy\nhelper := 1")], expected);
+    check_error(&[("a.rego", "package mcp.polcy\ndeny if input.x")], expected);
+}
+
+#[test]
+fn recursion_is_refused_before_an_engine_sees_it() {
+    check_error(
+        &[("a.rego", "package mcp.policy\ndeny if a\na if b\nb if a")],
+        "a.rego:3: recursion: `data.mcp.policy.a` -> `data.mcp.policy.b` -> `data.mcp.policy.a`; Rego has none, \
+         break the cycle",
+    );
+    check_error(
+        &[("a.rego", "package mcp.policy\ndeny if f(1)\nf(x) := f(x + 1)")],
+        "a.rego:3: recursion: `data.mcp.policy.f` -> `data.mcp.policy.f`; Rego has none, break the cycle",
+    );
+    let across = load(&[
+        ("a.rego", "package mcp.policy\nimport data.mcp.lib as l\ndeny if l.x"),
+        ("b.rego", "package mcp.lib\nx if { some name; data.mcp.policy[name] }"),
+    ]);
+    let error = across.unwrap_err().to_string();
+    assert!(error.contains("recursion: `data.mcp.policy.deny` -> `data.mcp.lib.x`"), "{error}");
+    // A local variable hides the rule of its name.
+    load(&[("a.rego", "package mcp.policy\ndeny if f(input.tool)\nx if f(2)\nf(x) if x == 1")])
+        .unwrap();
+}
+
+#[test]
+fn calls_of_what_is_not_there_are_refused() {
+    check_error(
+        &[("a.rego", "package mcp.policy\ndeny if {\n  http.send({})\n}")],
+        "a.rego:3:12: unknown function `http.send`; policies cannot reach the network; put what they need into a \
+         data file",
+    );
+    check_error(
+        &[("a.rego", "package mcp.policy\ndeny if data.mcp.lib.f(1)")],
+        "a.rego:2:23: unknown function `data.mcp.lib.f`; no policy file defines it",
+    );
+    let error =
+        load(&[("a.rego", "package mcp.policy\ndeny if nonsense(1)")]).unwrap_err().to_string();
+    assert!(error.contains("a.rego:2:") && error.contains("`nonsense`"), "{error}");
+}
+
+#[test]
+fn other_mistakes_are_refused_with_their_place() {
+    let error =
+        load(&[("a.rego", "package mcp.policy\ndeny if {\n  y == 1\n}")]).unwrap_err().to_string();
+    assert_eq!(error, "policies: a.rego:3:3: use of undefined variable `y` is unsafe");
+    check_error(
+        &[
+            ("a.rego", "package mcp.policy\nimport data.mcp.lib\ndeny if lib"),
+            ("b.rego", "package mcp.lib\nx := 1"),
+        ],
+        "a.rego:3: `data.mcp.lib` is a package, not a rule; name the rules that are meant",
+    );
+    check_error(
+        &[("a.rego", "package mcp_proxy_verdict\nx := 1")],
+        "a.rego: package `mcp_proxy_verdict` is taken by the gateway; choose another",
+    );
+    for document in [r#"{"mcp": {"policy": {"deny": 1}}}"#, r#"{"mcp": 1}"#] {
+        check_error(
+            &[("a.rego", "package mcp.policy\n\ndeny if input.x"), ("d.json", document)],
+            "`data.mcp.policy.deny` is defined by both d.json and a.rego:3; keep one of them",
+        );
+    }
+}
+
+/// Which engine serves `rules`, and that they can be served at all.
+#[track_caller]
+fn check_engine(rules: &str, reason: Option<&str>) {
+    let set = load(&[("a.rego", &format!("package mcp.policy\n{rules}"))]).unwrap();
+    let expected = match reason {
+        None => Engine::Rvm,
+        Some(reason) => Engine::Interpreter { reason: reason.to_owned() },
+    };
+    assert_eq!(*set.engine(), expected, "{rules}");
+    set.runner().unwrap();
+}
+
+#[test]
+fn constructs_that_the_virtual_machine_gets_wrong_stay_on_the_interpreter() {
+    check_engine("deny if input.tool == \"a\"", None);
+    check_engine("deny if { x := input.missing }", None);
+    check_engine("deny if f(1)\nf(x) if x == 1\nf(x) if x == 2", None);
+    check_engine(
+        "deny if f(1) == 7\ndefault f(_) := 7",
+        Some("`data.mcp.policy.f` uses a default function"),
+    );
+    check_engine(
+        "deny if a.b.c\na.b.c := input.x",
+        Some("`data.mcp.policy.a.b.c` uses a head of several parts"),
+    );
+    check_engine(
+        "deny if x == 1\nx := 1 if input.a\nx := 2 if input.b",
+        Some("`data.mcp.policy.x` uses definitions that can give different values"),
+    );
+    check_engine(
+        "deny if x == 1\nx := input.a if input.b else := 2",
+        Some("`data.mcp.policy.x` uses `else` after a computed value"),
+    );
+    check_engine(
+        "deny if count([input.missing | true]) == 1",
+        Some(
+            "`data.mcp.policy.deny` uses an array or object comprehension over a computed element",
+        ),
+    );
+    check_engine(
+        "deny if { some x in input.arguments.list; x == 1 }",
+        Some("`data.mcp.policy.deny` uses `some .. in` over what may be no collection"),
+    );
+    check_engine(
+        "deny if { [a, _] := input.arguments.pair; a == 1 }",
+        Some("`data.mcp.policy.deny` uses `:=` with a pattern"),
+    );
+    check_engine(
+        "deny if { data.x == 1 with data.x as 1 }",
+        Some("`data.mcp.policy.deny` uses `with`"),
+    );
+    check_engine(
+        "deny if x.a\nx[k] := v if { v := input.arguments[k] }",
+        Some("`data.mcp.policy.x` uses an object rule with values or computed keys"),
+    );
+}
+
+#[test]
+fn constant_keys_of_the_verdict_are_refused() {
+    for rule in [
+        "deny[\"big\"] if input.x",
+        "violations.big := 1 if input.x",
+        "deny.a contains \"b\" if input.x",
+    ] {
+        let error = load(&[("a.rego", &format!("package mcp.policy\n\n{rule}\nallow := true"))])
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("a.rego:3: the head of `data.mcp.policy."), "{error}");
+        assert!(error.ends_with("write `contains` with the member instead"), "{error}");
+    }
+    // In v0 the same text is a member of a set.
+    load(&[("a.rego", "package mcp.policy\ndeny[\"big\"] { input.x }")]).unwrap();
+    check_engine(
+        "deny if x.a\nx[\"a\"] if input.x",
+        Some("`data.mcp.policy.x.a` uses an object rule with values or computed keys"),
+    );
+}
+
+#[test]
+fn rules_of_an_imported_package_are_whole_however_many_files_they_fill() {
+    let files = [
+        ("a.rego", "package mcp.lib\nbad contains \"a\" if input.tool == \"a\"\nother if input.x"),
+        ("b.rego", "package mcp.lib\nbad contains needed\nneeded := \"b\" if input.tool == \"b\""),
+        ("c.rego", "package mcp.policy\nimport data.mcp.lib\ndeny if lib.bad[input.tool]"),
+    ];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0]] {
+        let set = load(&order.map(|place| files[place])).unwrap();
+        assert_eq!(*set.engine(), Engine::Rvm);
+        let engine = crate::PolicyEngine::with_clock(set, std::sync::Arc::new(domain::SystemClock));
+        for (tool, verdict) in [
+            ("a", domain::Verdict::Deny),
+            ("b", domain::Verdict::Deny),
+            ("c", domain::Verdict::Allow),
+        ] {
+            assert_eq!(
+                crate::fixture::Ask::call(tool).decide(&engine).verdict,
+                verdict,
+                "{order:?} {tool}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_revision_follows_the_content() {
+    let revision =
+        |rego, data| load(&[("a.rego", rego), ("d.json", data)]).unwrap().revision().to_string();
+    let one = revision("package mcp.policy\ndeny if input.a", "{}");
+    assert_eq!(one.len(), 64);
+    assert_eq!(one, revision("package mcp.policy\ndeny if input.a", "{}"));
+    assert_ne!(one, revision("package mcp.policy\ndeny if input.b", "{}"));
+    assert_ne!(one, revision("package mcp.policy\ndeny if input.a", r#"{"x": 1}"#));
+}
+
+#[test]
+fn rules_that_read_counters_are_split_from_the_rest() {
+    /// Rules of the stable and of the live group.
+    #[track_caller]
+    fn check(rules: &str, stable: &[&str], live: &[&str]) {
+        let set = load(&[("a.rego", &format!("package mcp.policy\n{rules}"))]).unwrap();
+        for key in ["decision", "deny", "violations", "allow", "baseline"] {
+            let seen = (set.split.stable.has(key), set.split.live.has(key));
+            assert_eq!(seen, (stable.contains(&key), live.contains(&key)), "{key} in {rules}");
+        }
+    }
+    let count = "input.session.request_count > 1";
+    check("deny if input.tool", &["deny"], &[]);
+    check(&format!("deny if {count}"), &[], &["deny"]);
+    check(&format!("deny if {count}\ndeny if input.tool"), &["deny"], &["deny"]);
+    check(&format!("deny if h\nh if {count}\ndeny if input.tool"), &["deny"], &["deny"]);
+    check(
+        "violations contains \"t\" if time.now_ns() > 1\nviolations contains \"s\" if input.tool",
+        &["violations"],
+        &["violations"],
+    );
+    check(
+        &format!("violations[m] if {{ m := \"a\"; {count} }}\nviolations[m] if {{ m := \"b\" }}"),
+        &["violations"],
+        &["violations"],
+    );
+    // Not when something else uses the rule, or when its definitions could disagree.
+    check(
+        &format!("deny if {count}\ndeny if input.tool\nallow if not deny"),
+        &["baseline"],
+        &["deny", "allow"],
+    );
+    check(
+        &format!("deny := true if {count}\ndeny := false if input.tool == \"x\""),
+        &[],
+        &["deny"],
+    );
+    check(&format!("deny if {count}\ndeny if input.tool\ndeny__live := 1"), &[], &["deny"]);
+    check(&format!("decision := {{\"allow\": true}} if {count}"), &[], &["decision"]);
+    check("allow if input.tool", &["allow", "baseline"], &[]);
+    check(
+        &format!("default deny := false\ndeny if {count}\ndeny if input.tool"),
+        &["deny"],
+        &["deny"],
+    );
 }

@@ -39,11 +39,19 @@ fn a_folder_is_read_whole_and_in_order() {
     ]);
     let sources = Sources::from_dir(dir.path()).unwrap();
     let names = |files: &[SourceFile]| -> Vec<String> {
-        files.iter().map(|file| Path::new(&file.name).strip_prefix(dir.path()).unwrap().display().to_string()).collect()
+        files
+            .iter()
+            .map(|file| {
+                Path::new(&file.name).strip_prefix(dir.path()).unwrap().display().to_string()
+            })
+            .collect()
     };
     assert_eq!(names(sources.policies()), ["a.rego", "b.rego", "deep/er/c.rego"]);
     assert_eq!(names(sources.tests()), ["a_test.rego"]);
-    assert_eq!(sources.merged_data().unwrap(), json!({"x": {"from_json": 1, "from_yaml": 2}, "list": [1]}));
+    assert_eq!(
+        sources.merged_data().unwrap(),
+        json!({"x": {"from_json": 1, "from_yaml": 2}, "list": [1]})
+    );
 }
 
 #[test]
@@ -52,7 +60,10 @@ fn conflicting_data_name_both_files() {
         &[("a.json", r#"{"limits": {"default": 1}}"#), ("b.yaml", "limits: {default: 2}")],
         &["`data.limits.default`", "a.json", "b.yaml", "keep one"],
     );
-    check_error(&[("a.json", r#"{"x": 1}"#), ("b.yaml", "x: {y: 2}")], &["`data.x`", "a.json", "b.yaml"]);
+    check_error(
+        &[("a.json", r#"{"x": 1}"#), ("b.yaml", "x: {y: 2}")],
+        &["`data.x`", "a.json", "b.yaml"],
+    );
     // The same value twice is no conflict.
     let dir = folder(&[("a.json", r#"{"x": 1}"#), ("b.yaml", "x: 1")]);
     assert_eq!(Sources::from_dir(dir.path()).unwrap().merged_data().unwrap(), json!({"x": 1}));
@@ -70,8 +81,11 @@ fn bad_files_are_named() {
 
 #[test]
 fn the_configuration_names_folder_and_data_file() {
-    let dir = folder(&[("p/a.rego", "package mcp.policy\ndeny if data.x == 1"), ("extra.json", r#"{"x": 1}"#)]);
-    let mut config = Config { policy_dir: dir.path().join("p"), ..Config::default() };
+    let dir = folder(&[
+        ("p/a.rego", "package mcp.policy\ndeny if data.x == 1"),
+        ("extra.json", r#"{"x": 1}"#),
+    ]);
+    let mut config = Config { policy_dir: Some(dir.path().join("p")), ..Config::default() };
     assert_eq!(Sources::from_config(&config).unwrap().merged_data().unwrap(), json!({}));
     config.data_file = Some(dir.path().join("extra.json"));
     assert_eq!(Sources::from_config(&config).unwrap().merged_data().unwrap(), json!({"x": 1}));
@@ -79,7 +93,9 @@ fn the_configuration_names_folder_and_data_file() {
     let error = Sources::from_config(&config).unwrap_err().to_string();
     assert!(error.contains("missing.json"), "{error}");
     // An empty folder name means the policies in the program.
-    let shipped = Sources::from_config(&Config { policy_dir: PathBuf::new(), ..Config::default() }).unwrap();
+    let shipped =
+        Sources::from_config(&Config { policy_dir: Some(PathBuf::new()), ..Config::default() })
+            .unwrap();
     assert_eq!(shipped.origin(), "shipped policies");
 }
 

@@ -12,7 +12,8 @@ fn write(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn shipped_policies_pass_their_tests() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
     let report = run_tests(&dir, None).unwrap();
-    let failed: Vec<_> = report.cases.iter().filter(|case| case.outcome != TestOutcome::Passed).collect();
+    let failed: Vec<_> =
+        report.cases.iter().filter(|case| case.outcome != TestOutcome::Passed).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(report.passed() >= 20, "{}", report.passed());
 }
@@ -41,7 +42,8 @@ not_a_test if false
     let report = run_tests(dir.path(), None).unwrap();
     let seen: Vec<(&str, u32, &TestOutcome)> =
         report.cases.iter().map(|case| (case.name.as_str(), case.line, &case.outcome)).collect();
-    let twice = TestOutcome::Error("a test of this name is on line 7; give each its own name".to_owned());
+    let twice =
+        TestOutcome::Error("a test of this name is on line 7; give each its own name".to_owned());
     let expected = [
         ("test_pass", 3, &TestOutcome::Passed),
         ("test_undefined", 4, &TestOutcome::Failed),

@@ -36,8 +36,14 @@ fn deny_of_every_shape() {
     check("deny := [\"b\", \"a\", \"a\"]", Deny, DENY, &["a", "b"]);
     check("deny := {}", Allow, "", &[]);
     check("deny := {\"x\": true}", Deny, DENY, &["x"]);
-    check_error("deny := \"no\"", "`data.mcp.policy.deny` is a string, not a set, an array or an object");
-    check_error("deny := 1", "`data.mcp.policy.deny` is a number, not a set, an array or an object");
+    check_error(
+        "deny := \"no\"",
+        "`data.mcp.policy.deny` is a string, not a set, an array or an object",
+    );
+    check_error(
+        "deny := 1",
+        "`data.mcp.policy.deny` is a number, not a set, an array or an object",
+    );
     check_error("deny := null", "`data.mcp.policy.deny` is null, not a set, an array or an object");
 }
 
@@ -46,12 +52,25 @@ fn violations_of_every_shape() {
     // The ancestor's form: an object with the messages as keys.
     check("violations[msg] if { msg := \"m\" }", Deny, VIOLATIONS, &["m"]);
     check("violations contains {\"msg\": \"m\", \"rule\": \"r\"}", Deny, "r", &["m"]);
-    check("violations := {\"r1\": \"one\", \"r2\": {\"message\": \"two\"}}", Deny, "r1", &["one", "two"]);
-    check("violations := [{\"severity\": \"high\"}, 7]", Deny, VIOLATIONS, &["7", "{\"severity\":\"high\"}"]);
+    check(
+        "violations := {\"r1\": \"one\", \"r2\": {\"message\": \"two\"}}",
+        Deny,
+        "r1",
+        &["one", "two"],
+    );
+    check(
+        "violations := [{\"severity\": \"high\"}, 7]",
+        Deny,
+        VIOLATIONS,
+        &["7", "{\"severity\":\"high\"}"],
+    );
     check("violations := set()", Allow, "", &[]);
     check("deny contains \"z\"\nviolations contains \"y\"", Deny, DENY, &["y", "z"]);
     check("deny if true\nviolations contains \"y\"", Deny, DENY, &["y"]);
-    check_error("violations := true", "`data.mcp.policy.violations` is a boolean, not a set, an array or an object");
+    check_error(
+        "violations := true",
+        "`data.mcp.policy.violations` is a boolean, not a set, an array or an object",
+    );
 }
 
 #[test]
@@ -63,7 +82,8 @@ fn every_member_of_a_reason_is_kept() {
     let reasons = Ask::call("t").decide(&engine).reasons;
     let reason = &reasons[0];
     assert_eq!(
-        [&reason.rule, &reason.severity, &reason.owasp, &reason.compliance].map(|text| text.as_deref()),
+        [&reason.rule, &reason.severity, &reason.owasp, &reason.compliance]
+            .map(|text| text.as_deref()),
         [Some("r"), Some("low"), Some("MCP05"), Some("gdpr, sox")]
     );
 }
@@ -72,10 +92,20 @@ fn every_member_of_a_reason_is_kept() {
 fn allow_must_be_true_where_it_exists() {
     check("allow := true", Allow, ALLOW, &[]);
     check("default allow := false", Deny, ALLOW, &["`data.mcp.policy.allow` is not true"]);
-    check("allow if input.tool == \"other\"", Deny, ALLOW, &["`data.mcp.policy.allow` is not true"]);
+    check(
+        "allow if input.tool == \"other\"",
+        Deny,
+        ALLOW,
+        &["`data.mcp.policy.allow` is not true"],
+    );
     check("allow := true\ndeny contains \"d\"", Deny, DENY, &["d"]);
     check("allow if input.session.request_count == 1", Allow, ALLOW, &[]);
-    check("allow if input.session.request_count == 2", Deny, ALLOW, &["`data.mcp.policy.allow` is not true"]);
+    check(
+        "allow if input.session.request_count == 2",
+        Deny,
+        ALLOW,
+        &["`data.mcp.policy.allow` is not true"],
+    );
     check_error("allow := \"yes\"", "`data.mcp.policy.allow` is a string, not a boolean");
     check_error("allow := {\"x\"}", "`data.mcp.policy.allow` is a set, not a boolean");
 }
@@ -85,21 +115,57 @@ fn a_decision_decides_alone() {
     check("decision := {\"allow\": true}\ndeny := true", Allow, DECISION, &[]);
     check("decision := {\"allow\": true, \"matched_rule\": \"r\"}", Allow, "r", &[]);
     check("decision := {\"allow\": false, \"violations\": [\"v\"]}", Deny, DECISION, &["v"]);
-    check("decision := {\"allow\": false, \"violations\": {\"v\": true}, \"matched_rule\": \"r\"}", Deny, "r", &["v"]);
-    check("decision := {\"allow\": false}", Deny, DECISION, &["denied by `data.mcp.policy.decision`"]);
+    check(
+        "decision := {\"allow\": false, \"violations\": {\"v\": true}, \"matched_rule\": \"r\"}",
+        Deny,
+        "r",
+        &["v"],
+    );
+    check(
+        "decision := {\"allow\": false}",
+        Deny,
+        DECISION,
+        &["denied by `data.mcp.policy.decision`"],
+    );
     check("decision := {\"allow\": true, \"obligations\": []}", Allow, DECISION, &[]);
-    check("decision := {\"allow\": false, \"n\": input.session.request_count}", Deny, DECISION, &["denied by `data.mcp.policy.decision`"]);
-    check_error("decision := {\"allow\": true} if input.tool == \"x\"", "`data.mcp.policy.decision` is undefined; give it a default");
+    check(
+        "decision := {\"allow\": false, \"n\": input.session.request_count}",
+        Deny,
+        DECISION,
+        &["denied by `data.mcp.policy.decision`"],
+    );
+    check_error(
+        "decision := {\"allow\": true} if input.tool == \"x\"",
+        "`data.mcp.policy.decision` is undefined; give it a default",
+    );
     check_error("decision := {}", "`data.mcp.policy.decision` has no member `allow`");
-    check_error("decision := {\"allow\": \"true\"}", "`data.mcp.policy.decision.allow` is a string, not a boolean");
-    check_error("decision := true", "`data.mcp.policy.decision` is a boolean, not an object with a member `allow`");
-    check_error("decision := {\"allow\": true, \"matched_rule\": 1}", "`data.mcp.policy.decision.matched_rule` is a number, not a string");
-    check_error("decision := {\"allow\": false, \"violations\": \"v\"}", "`data.mcp.policy.decision.violations` is a string, not a set, an array or an object");
+    check_error(
+        "decision := {\"allow\": \"true\"}",
+        "`data.mcp.policy.decision.allow` is a string, not a boolean",
+    );
+    check_error(
+        "decision := true",
+        "`data.mcp.policy.decision` is a boolean, not an object with a member `allow`",
+    );
+    check_error(
+        "decision := {\"allow\": true, \"matched_rule\": 1}",
+        "`data.mcp.policy.decision.matched_rule` is a number, not a string",
+    );
+    check_error(
+        "decision := {\"allow\": false, \"violations\": \"v\"}",
+        "`data.mcp.policy.decision.violations` is a string, not a set, an array or an object",
+    );
 }
 
 #[test]
 fn obligations_are_refused() {
-    for obligations in ["[{\"action\": \"redact\", \"params\": {}}]", "{\"redact\": {}}", "[\"redact\"]", "{{\"type\": \"redact\"}}", "\"redact\""] {
+    for obligations in [
+        "[{\"action\": \"redact\", \"params\": {}}]",
+        "{\"redact\": {}}",
+        "[\"redact\"]",
+        "{{\"type\": \"redact\"}}",
+        "\"redact\"",
+    ] {
         check_error(
             &format!("decision := {{\"allow\": true, \"obligations\": {obligations}}}"),
             "obligation `redact` is not supported by this version",
@@ -109,7 +175,9 @@ fn obligations_are_refused() {
 
 #[test]
 fn contradicting_rules_are_an_error() {
-    let engine = engine("package mcp.policy\nallow := x if x := input.tool == \"t\"\nallow := false if input.method");
+    let engine = engine(
+        "package mcp.policy\nallow := x if x := input.tool == \"t\"\nallow := false if input.method",
+    );
     let decision = Ask::call("t").decide(&engine);
     assert_eq!(decision.verdict, Deny);
     assert!(decision.error.is_some(), "{decision:?}");
