@@ -216,10 +216,9 @@ impl Entry {
         self.lap = Lap::Inspecting(now, policy);
     }
 
-    /// The answer has been looked into.
-    pub(crate) fn inspected(&mut self) {
-        let now = self.now();
-        self.end_lap(now);
+    /// From now on the time is the client's, who reads.
+    pub(crate) fn rest(&mut self) {
+        self.lap = Lap::Other;
     }
 
     /// Counts how the server ended its part.

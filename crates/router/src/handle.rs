@@ -1,12 +1,14 @@
 //! The path itself. Each line of [`Router::receive`] and [`Router::handle`] is a step of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use domain::{Answer, ErrorKind, Failure, Permit, Stage};
-use protocol::{Kind, Message};
+use protocol::{Kind, Message, Method};
 use session::Session;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
 
 use crate::entry::Entry;
 use crate::inspect::Answering;
@@ -21,7 +23,12 @@ pub struct Received {
     pub(crate) entry: Entry,
     /// The session, if this message opened it.
     pub(crate) opened: Option<NewSession>,
+    /// Held by `notifications/initialized`, so that the next request waits for it.
+    handshake: Option<OwnedMutexGuard<()>>,
 }
+
+/// How long a request waits for `notifications/initialized` to be taken by the server.
+const HANDSHAKE: Duration = Duration::from_secs(2);
 
 /// A message, where it came from, and when.
 pub(crate) struct Arrival {
@@ -77,8 +84,12 @@ impl Router {
             Kind::Request => session.count_request(),
             Kind::Notification | Kind::Response | Kind::Error => session.request_count(),
         };
+        let handshake = match message.method() {
+            Some(Method::Initialized) => Arc::clone(session.handshake()).try_lock_owned().ok(),
+            Some(_) | None => None,
+        };
         let arrival = Arrival { message, session, caller, request_count, at: entry.received_at() };
-        Ok(Received { arrival, entry, opened })
+        Ok(Received { arrival, entry, opened, handshake })
     }
 
     /// The second half of the path: decide, forward, inspect, record, reply.
@@ -92,7 +103,7 @@ impl Router {
     /// A request or notification on its way to the server. A session that it opened and that is not
     /// announced in the reply ends with `opened`.
     async fn pass_up(self: &Arc<Self>, received: Received) -> Reply {
-        let Received { arrival, mut entry, opened } = received;
+        let Received { arrival, mut entry, opened, handshake } = received;
         let (message, session) = (&arrival.message, &arrival.session);
         let decision = {
             let subject = Subject::of(self, &arrival);
@@ -102,6 +113,9 @@ impl Router {
             return entry.deny(message.id(), &decision);
         };
         let in_flight = session.enter();
+        if handshake.is_none() && session.handshake().try_lock().is_err() {
+            timeout(HANDSHAKE, session.handshake().lock()).await.ok();
+        }
         let answer = entry.send(session.connection().send(permit, message.clone())).await;
         match (answer, message.kind()) {
             (Ok(Answer::Accepted), Kind::Notification) => entry.accept(),
@@ -116,10 +130,7 @@ impl Router {
                 entry.fail(message.id(), &Failure::new(ErrorKind::UpstreamError, text))
             }
             (Err(failure), _) => {
-                if failure.kind == ErrorKind::SessionNotFound {
-                    // The server knows the session no more: the client is to open a new one.
-                    self.discard(session);
-                }
+                self.end_if_forgotten(session, &failure);
                 entry.fail(message.id(), &failure)
             }
         }

@@ -138,7 +138,10 @@ impl Router {
         };
         match entry.send(session.connection().send(permit, message.clone())).await {
             Ok(_) => entry.close(None),
-            Err(failure) => entry.give_up(&failure),
+            Err(failure) => {
+                self.end_if_forgotten(session, &failure);
+                entry.give_up(&failure);
+            }
         }
         Reply::accepted()
     }

@@ -123,6 +123,7 @@ impl Answering {
                     self.asked.extend(cleared.own_id());
                     let event = cleared.delivered();
                     self.entry.answered(event.len());
+                    self.entry.rest();
                     return Step::Event(event);
                 }
                 Kind::Response | Kind::Error => {
@@ -136,16 +137,16 @@ impl Answering {
     /// Ends a stream that the server broke off.
     fn broken(&mut self, failure: &Failure) -> Conclusion {
         self.entry.served(Some(failure.kind));
+        self.router.end_if_forgotten(&self.arrival.session, failure);
         self.fail(failure)
     }
 
     /// Ends with the response, or with the reason why it may not pass.
     async fn conclude(&mut self, response: &Message) -> Conclusion {
-        let inspected = self.inspect(response).await;
-        self.entry.inspected();
-        match inspected {
+        // What the server still asks, it asks on its own account.
+        self.asked.clear();
+        match self.inspect(response).await {
             Ok(body) => {
-                self.asked.clear();
                 let session = self.settle(response);
                 self.entry.reply(&body);
                 Conclusion { body, session, error: None }

@@ -53,8 +53,15 @@ impl Router {
         }
     }
 
-    /// Ends a session at once here, and upstream behind the caller's back.
-    pub(crate) fn discard(&self, session: &Arc<Session>) {
+    /// Ends a session that the server knows no more, so that the client opens a new one.
+    pub(crate) fn end_if_forgotten(&self, session: &Arc<Session>, failure: &Failure) {
+        if failure.kind == ErrorKind::SessionNotFound {
+            self.discard(session);
+        }
+    }
+
+    /// Ends a session at once here, and upstream without waiting for it.
+    fn discard(&self, session: &Arc<Session>) {
         let Some(session) = self.sessions.remove(session.token().expose()) else { return };
         self.ports.metrics.session_closed(session.age());
         // Without a runtime there is nothing left that could talk to the server.

@@ -2,6 +2,7 @@
 //! server saw, one row and the metrics.
 
 mod fixture;
+mod inputs;
 mod lists;
 mod outcomes;
 mod ports;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use domain::{Agent, Clock, Connection, Identity, SessionId, SessionToken, Transport};
 use protocol::ProtocolVersion;
+use tokio::sync::Mutex;
 
 use crate::activity::Activity;
 use crate::{Callbacks, Config, Outbox, Stream};
@@ -43,6 +44,7 @@ pub struct Session {
     client: OnceLock<Client>,
     outbox: Outbox,
     callbacks: Callbacks,
+    handshake: Arc<Mutex<()>>,
     connection: Arc<dyn Connection>,
 }
 
@@ -64,6 +66,7 @@ impl Session {
             client: OnceLock::new(),
             outbox: Outbox::new(config.queue_size),
             callbacks: Callbacks::new(config.queue_size),
+            handshake: Arc::default(),
             connection,
         }
     }
@@ -141,6 +144,12 @@ impl Session {
     /// Notes what the client says of itself. The first account stays; whether this was it.
     pub fn set_client(&self, client: Client) -> bool {
         self.client.set(client).is_ok()
+    }
+
+    /// Held while `notifications/initialized` is on its way to the server. The client's next message may come before
+    /// it is there, and must not overtake it: servers refuse requests that come too early.
+    pub fn handshake(&self) -> &Arc<Mutex<()>> {
+        &self.handshake
     }
 
     /// Marks a call as in flight until the guard is dropped: meanwhile the session is not idle.

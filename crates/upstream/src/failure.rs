@@ -47,7 +47,8 @@ pub(crate) fn status(status: http::StatusCode, detail: impl Display) -> Failure 
 
 /// The server no longer knows the session it minted.
 pub(crate) fn forgotten() -> Failure {
-    Failure::new(UPSTREAM, "the server has ended this session; initialize again")
+    let text = "the server has ended this session: send `initialize` to open a new one";
+    Failure::new(ErrorKind::SessionNotFound, text)
 }
 
 /// The child process has exited.

@@ -8,6 +8,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use testkit::clock::ManualClock;
 
 use super::fixture::*;
+use crate::ReplyBody;
 
 fn only(gateway: &Gateway) -> AuditEvent {
     gateway.settled();
@@ -118,6 +119,8 @@ async fn the_operator_reads_what_the_client_does_not() {
     assert_eq!(error.as_deref(), Some("rules.rego:3: secret detail; at 10.0.0.7:99"));
 }
 
+const PROGRESS: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{}}"#;
+
 /// Milliseconds: total, policy, inspect, upstream.
 fn split(event: &AuditEvent) -> [u128; 4] {
     let latency = event.latency;
@@ -226,4 +229,19 @@ async fn every_outcome_is_counted() {
     ] {
         assert_eq!(gateway.metric(name), value, "{name}");
     }
+}
+
+#[tokio::test]
+async fn time_in_which_the_client_reads_is_nobodys() {
+    let gateway = Setup::default().streaming(&[PROGRESS, PROGRESS]).start();
+    let session = gateway.session().await;
+    let reply = gateway.post(CALL, Some(session.token().expose())).await;
+    let ReplyBody::Events(mut events) = reply.body else { panic!("not a stream") };
+    events.next().await.unwrap();
+    gateway.clock.advance(ms(100));
+    drop(events);
+    let events = gateway.log.take();
+    let event = events.last().unwrap();
+    assert_eq!(split(event), [100, 0, 0, 0]);
+    assert_eq!(event.response_bytes, PROGRESS.len() as u64, "what was sent so far");
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Stage, Transport};
+use domain::{Answer, ErrorKind, Failure, Stage, Transport};
 use futures_util::{FutureExt, StreamExt, stream};
 
 use super::fixture::*;
@@ -191,6 +191,14 @@ async fn a_session_that_the_server_forgot_ends() {
     assert_eq!(gateway.row(), "request allow forwarded session_not_found");
     assert!(session.is_closed());
     ended(&gateway).await;
+
+    let forgotten = || Failure::new(ErrorKind::SessionNotFound, "forgotten");
+    let setup = Setup::default()
+        .server(move |_, _| now(Answer::Stream(stream::iter([Err(forgotten())]).boxed())));
+    let gateway = setup.start();
+    let session = gateway.session().await;
+    assert_eq!(gateway.say(&session, CALL).await.0, 200);
+    ended(&gateway).await;
 }
 
 #[tokio::test]
@@ -211,6 +219,18 @@ async fn sessions_end_at_their_limits_and_with_the_gateway() {
 }
 
 #[tokio::test]
+async fn a_message_is_a_sign_of_life_even_if_it_is_denied() {
+    let gateway = Setup::default()
+        .rules(|input| if input.tool.is_some() { deny("not this") } else { allow() })
+        .start();
+    let session = gateway.session().await;
+    for _ in 0..3 {
+        gateway.clock.advance(Duration::from_secs(60));
+        assert_eq!(gateway.say(&session, CALL).await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn what_a_client_calls_itself_is_cut() {
     let gateway = Setup::default().start();
     let long = "é".repeat(1000);
@@ -219,4 +239,22 @@ async fn what_a_client_calls_itself_is_cut() {
     let session = gateway.router.find(reply.session.unwrap().expose()).unwrap();
     let client = session.client().unwrap();
     assert_eq!((&*client.name, &*client.version), (&*"é".repeat(128), ""));
+}
+
+#[tokio::test]
+async fn nothing_overtakes_initialized() {
+    let gateway = Setup::default().start();
+    let session = gateway.session().await;
+    let ticket = || Ticket::Session(std::sync::Arc::clone(&session));
+    let initialized = gateway.receive(INITIALIZED, ticket()).await.ok().unwrap();
+    let call = gateway.receive(CALL, ticket()).await.ok().unwrap();
+
+    let mut answer = Box::pin(gateway.router.handle(call));
+    assert!(futures_util::poll!(&mut answer).is_pending(), "the call waits");
+    assert!(gateway.server.state().sent.is_empty());
+    gateway.router.handle(initialized).await;
+    assert_eq!(read(answer.await).await.0, 200);
+
+    let sent = gateway.server.state().sent.clone();
+    assert!(sent[0].contains("initialized") && sent[1].contains("tools/call"), "{sent:?}");
 }

@@ -145,3 +145,15 @@ async fn a_client_that_stops_reading_leaves_a_row_and_nothing_else() {
     drop(gateway.post(CALL, Some(&token)).await);
     assert_eq!(gateway.row(), "request allow forwarded abandoned");
 }
+
+#[tokio::test]
+async fn a_request_of_the_server_may_outlive_the_answer_it_came_with() {
+    let gateway = Setup::default().streaming(&[ASKING, DONE]).start();
+    let session = gateway.session().await;
+    gateway.say(&session, CALL).await;
+    gateway.log.take();
+    gateway.say(&session, r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
+    assert_eq!(gateway.row(), "response allow forwarded -");
+    let answer = r#"{"jsonrpc":"2.0","id":"s-1","result":{}}"#;
+    assert_eq!(gateway.server.state().sent.last().unwrap(), answer);
+}

@@ -21,7 +21,10 @@ use super::*;
 use crate::{Retry, TransportKind};
 
 /// Longest any test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `upstream.timeout` of tests that let it pass; none of them waits for it, see [`Rig::expire`].
+const TIMEOUT: Span = Span::secs(30);
 
 fn permit() -> Permit {
     let decision = domain::Decision {
@@ -132,6 +135,17 @@ impl Rig {
     async fn failure(&self, message: Message) -> Failure {
         let mut pieces = self.pieces(message).await;
         pieces.pop().expect("an end").expect_err("a failure")
+    }
+
+    /// Sends a request whose time runs out: the clock jumps as soon as `ready` is.
+    async fn expire<T>(&self, message: Message, ready: impl Future<Output = T>) -> Failure {
+        let jump = async {
+            ready.await;
+            tokio::time::pause();
+        };
+        let (failure, ()) = tokio::join!(self.failure(message), jump);
+        tokio::time::resume();
+        failure
     }
 
     async fn stream(&self, message: Message) -> MessageStream {

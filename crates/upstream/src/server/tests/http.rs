@@ -160,9 +160,13 @@ async fn a_forgotten_session_says_so_until_it_is_initialised_again() {
     let list = || message(r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#);
     for first in [call(1, "echo"), list()] {
         let rig = Rig::open(config(server.url("/mcp"))).await;
-        failed(&rig.failure(first).await, ErrorKind::UpstreamError, "initialize again");
+        failed(&rig.failure(first).await, ErrorKind::SessionNotFound, "send `initialize`");
         let so_far = server.so_far().len();
-        failed(&rig.failure(call(2, "echo")).await, ErrorKind::UpstreamError, "initialize again");
+        failed(
+            &rig.failure(call(2, "echo")).await,
+            ErrorKind::SessionNotFound,
+            "send `initialize`",
+        );
         assert_eq!(server.so_far().len(), so_far, "nothing is sent to a session that is gone");
         rig.ask(message(INITIALIZE)).await;
         assert_eq!(server.so_far().last().unwrap().header("mcp-session-id"), None);

@@ -1,35 +1,46 @@
 //! Deadlines, sizes, pools, and the table of requests in flight.
 
 use super::*;
-use testkit::upstream::{Answers, FakeServer, McpServer, Step, answer, event_stream, response};
+use testkit::upstream::{
+    Answers, FakeServer, McpServer, Received, Step, answer, event_stream, response,
+};
 
 fn hold_then_answer(request: &Message) -> Vec<Step> {
     vec![Step::Hold, Step::Send(answer(request))]
+}
+
+fn is(method: &'static str) -> impl Fn(&Received) -> bool {
+    move |received| received.mcp_method() == method
 }
 
 #[tokio::test]
 async fn a_request_without_an_answer_times_out_and_is_cancelled() {
     for answers in [Answers::Json, Answers::Events] {
         let server = McpServer::start(answers, true, hold_then_answer).await;
-        let config = config(server.url());
-        let rig = Rig::open(Config { timeout: Span::millis(100), ..config }).await;
-        failed(&rig.failure(call(7, "hang")).await, ErrorKind::UpstreamTimeout, "in time");
-        let told = server.http().until(|r| r.mcp_method() == "notifications/cancelled").await;
-        assert_eq!(told.message().unwrap().cancelled_id(), Some("2"), "under our id");
-        // The client's id is free again.
-        failed(&rig.failure(call(7, "hang")).await, ErrorKind::UpstreamTimeout, "in time");
+        let rig = Rig::open(Config { timeout: TIMEOUT, ..config(server.url()) }).await;
+        // The second time round, the client's id is free again.
+        for (nth, own) in [(1, "2"), (2, "3")] {
+            let came = server.http().until_nth(nth, is("tools/call"));
+            let before = Instant::now();
+            let failure = rig.expire(call(7, "hang"), came).await;
+            failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+            assert!(before.elapsed() >= TIMEOUT.duration());
+            let told = server.http().until_nth(nth, is("notifications/cancelled")).await;
+            assert_eq!(told.message().unwrap().cancelled_id(), Some(own), "under our id");
+        }
     }
 }
 
 #[tokio::test]
 async fn initialize_is_never_cancelled() {
     let server = FakeServer::start(|_| std::future::pending()).await;
-    let rig = Rig::new(Config { timeout: Span::millis(50), ..config(server.url("/mcp")) });
-    failed(&rig.failure(message(INITIALIZE)).await, ErrorKind::UpstreamTimeout, "in time");
-    failed(&rig.failure(call(1, "x")).await, ErrorKind::UpstreamTimeout, "in time");
-    server.until(|r| r.mcp_method() == "notifications/cancelled").await;
-    let told = server.so_far();
-    let told = told.iter().filter(|r| r.mcp_method() == "notifications/cancelled").count();
+    let rig = Rig::new(Config { timeout: TIMEOUT, ..config(server.url("/mcp")) });
+    let failure = rig.expire(message(INITIALIZE), server.until(is("initialize"))).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+    let failure = rig.expire(call(1, "x"), server.until(is("tools/call"))).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+    server.until(is("notifications/cancelled")).await;
+    let told = server.so_far().into_iter().filter(is("notifications/cancelled")).count();
     assert_eq!(told, 1, "for the call alone");
 }
 
@@ -37,16 +48,28 @@ async fn initialize_is_never_cancelled() {
 async fn events_set_the_clock_of_a_stream_back() {
     let update = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
     let server = McpServer::start(Answers::Events, false, move |_| {
-        let mut steps = vec![Step::Send(update.to_owned()); 5];
-        steps.push(Step::Hold);
-        steps
+        vec![[Step::Send(update.to_owned()), Step::Hold]; 4].concat()
     })
     .await;
-    let rig = Rig::open(Config { timeout: Span::millis(300), ..config(server.url()) }).await;
-    let pieces = rig.pieces(call_with_progress(1, "slow")).await;
-    assert_eq!(pieces.len(), 6, "five updates and the end of patience");
-    failed(pieces[5].as_ref().unwrap_err(), ErrorKind::UpstreamTimeout, "in time");
-    server.http().until(|r| r.mcp_method() == "notifications/cancelled").await;
+    let rig = Rig::open(Config { timeout: TIMEOUT, ..config(server.url()) }).await;
+    let mut stream = rig.stream(call_with_progress(1, "slow")).await;
+    stream.next().await.unwrap().unwrap();
+    for _ in 0..3 {
+        let later = async {
+            tokio::time::pause();
+            tokio::time::advance(TIMEOUT.duration() * 2 / 3).await;
+            tokio::time::resume();
+            server.release(1);
+        };
+        let (update, ()) = tokio::join!(stream.next(), later);
+        update.unwrap().expect("twice the time in all, and never all of it for one event");
+    }
+    tokio::time::pause();
+    let failure = stream.next().await.unwrap().unwrap_err();
+    tokio::time::resume();
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+    assert!(stream.next().await.is_none());
+    server.http().until(is("notifications/cancelled")).await;
 }
 
 #[tokio::test]
@@ -141,13 +164,14 @@ async fn an_event_that_never_ends_is_refused_before_it_does() {
 #[tokio::test]
 async fn at_most_max_open_requests_wait_at_once() {
     let server = McpServer::start(Answers::Events, false, hold_then_answer).await;
-    let mut config = Config { timeout: Span::millis(200), ..config(server.url()) };
+    let mut config = Config { timeout: TIMEOUT, ..config(server.url()) };
     config.connection_pool.max_open = 1;
     let rig = Rig::open(config).await;
     let other =
         Rig { connection: rig.server.connect(Arc::new(Collected(mpsc::channel(1).0))), ..rig };
     let first = other.stream(call(1, "first")).await;
-    failed(&other.failure(call(2, "second")).await, ErrorKind::Overloaded, "max_open");
+    let failure = other.expire(call(2, "second"), async {}).await;
+    failed(&failure, ErrorKind::Overloaded, "max_open");
     drop(first);
     drop(other.stream(call(3, "third")).await);
 }

@@ -8,11 +8,6 @@ import subprocess
 import sys
 import time
 
-life = None
-if "LIFE" in os.environ:
-    # The test sees this connection end when the process, and all that it started, has ended.
-    life = socket.create_connection(("127.0.0.1", int(os.environ["LIFE"])))
-    os.set_inheritable(life.fileno(), True)
 if "FAIL_UNTIL" in os.environ:
     # Fails at start until it was started so often.
     with open(os.environ["STARTS"]) as starts:
@@ -24,6 +19,11 @@ if "STARTS" in os.environ:
     with open(os.environ["STARTS"], "a") as starts:
         starts.write("started\n")
 
+life = None
+if "LIFE" in os.environ:
+    # The test sees this connection end when the process, and all that it started, has ended.
+    life = socket.create_connection(("127.0.0.1", int(os.environ["LIFE"])))
+    os.set_inheritable(life.fileno(), True)
 greeted = []
 
 

@@ -57,24 +57,8 @@ async fn a_stream_that_breaks_fails_its_requests_and_comes_back() {
 async fn a_stream_that_breaks_is_reopened_without_waiting_for_a_message() {
     let server = McpServer::obliging(Answers::Json, false).await;
     let mut rig = Rig::open(sse(server.sse_url())).await;
-    let initialized = |count| {
-        let server = &server;
-        async move {
-            let mut seen = 0;
-            while seen < count {
-                let all =
-                    server.http().received(server.http().so_far().len() + usize::from(seen > 0));
-                seen = all
-                    .await
-                    .iter()
-                    .filter(|r| r.mcp_method() == "notifications/initialized")
-                    .count();
-            }
-        }
-    };
-    timeout(PATIENCE, initialized(1)).await.unwrap();
     server.streams()[0].fail().await;
-    timeout(PATIENCE, initialized(2)).await.expect("the stream is opened again");
+    server.http().until_nth(2, |r| r.mcp_method() == "notifications/initialized").await;
     let stream = server.streams()[1].clone();
     stream.message(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#).await;
     assert_eq!(rig.delivered().await.method_name(), "notifications/tools/list_changed");
@@ -97,33 +81,28 @@ async fn progress_belongs_to_its_request() {
 }
 
 #[tokio::test]
-async fn a_request_without_an_answer_times_out_and_is_cancelled() {
-    let server = McpServer::start(Answers::Json, false, |_| vec![]).await;
-    let rig = Rig::open(Config { timeout: Span::millis(200), ..sse(server.sse_url()) }).await;
-    failed(&rig.failure(call(7, "hang")).await, ErrorKind::UpstreamTimeout, "in time");
-    let told = server.http().until(|r| r.mcp_method() == "notifications/cancelled").await;
-    assert_eq!(told.message().unwrap().cancelled_id(), Some("2"));
-}
-
-#[tokio::test]
-async fn late_answers_are_dropped_and_counted() {
+async fn late_answers_come_to_nothing_and_the_server_is_told() {
     let server = McpServer::start(Answers::Json, false, |request| {
         let hold = (request.name().as_deref() == Some("slow")).then_some(Step::Hold);
         hold.into_iter().chain([Step::Send(answer(request))]).collect()
     })
     .await;
-    let rig = Rig::open(Config { timeout: Span::millis(300), ..sse(server.sse_url()) }).await;
-    failed(&rig.failure(call(7, "slow")).await, ErrorKind::UpstreamTimeout, "in time");
+    let rig = Rig::open(Config { timeout: TIMEOUT, ..sse(server.sse_url()) }).await;
+    let came = server.http().until(|r| r.mcp_method() == "tools/call");
+    let failure = rig.expire(call(7, "slow"), came).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+    let told = server.http().until(|r| r.mcp_method() == "notifications/cancelled").await;
+    assert_eq!(told.message().unwrap().cancelled_id(), Some("2"));
     server.release(1);
-    // The stream keeps order only per sender: ask until the late answer was seen.
+    // Which of the two comes first is the server's affair: ask until the late answer was seen.
     while rig.server.protocol_errors() == 0 {
         said(&rig.ask(call(7, "echo")).await, "echo");
     }
     assert_eq!(rig.server.protocol_errors(), 1);
 }
 
-/// A server that announces that endpoint and counts what it is sent.
-async fn announcing(endpoint: &'static str) -> (FakeServer, Failure) {
+/// A server that announces that endpoint and never answers.
+async fn announcing(endpoint: &'static str) -> (FakeServer, Rig) {
     let server = FakeServer::start(move |request| async move {
         if request.method != "GET" {
             return empty(202);
@@ -134,17 +113,15 @@ async fn announcing(endpoint: &'static str) -> (FakeServer, Failure) {
         response
     })
     .await;
-    let config = sse(server.url("/a/sse"));
-    let rig = Rig::new(Config { timeout: Span::millis(200), ..config });
-    let failure = rig.failure(call(1, "echo")).await;
-    (server, failure)
+    let rig = Rig::new(Config { timeout: TIMEOUT, ..sse(server.url("/a/sse")) });
+    (server, rig)
 }
 
 #[tokio::test]
 async fn an_endpoint_elsewhere_is_refused() {
     for endpoint in ["http://evil.example/messages", "//evil.example/", "https://127.0.0.1/m"] {
-        let (server, failure) = announcing(endpoint).await;
-        failed(&failure, ErrorKind::UpstreamError, "another host");
+        let (server, rig) = announcing(endpoint).await;
+        failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, "another host");
         assert!(server.so_far().iter().all(|r| r.method == "GET"));
     }
 }
@@ -152,15 +129,18 @@ async fn an_endpoint_elsewhere_is_refused() {
 #[tokio::test]
 async fn an_endpoint_is_resolved_against_the_address() {
     for (endpoint, path) in [("messages", "/a/messages"), ("/m?s=1", "/m?s=1")] {
-        let (server, failure) = announcing(endpoint).await;
+        let (server, rig) = announcing(endpoint).await;
+        let failure = rig.expire(call(1, "echo"), server.until(|r| r.path == path)).await;
         failed(&failure, ErrorKind::UpstreamTimeout, "in time");
-        assert_eq!(server.so_far()[1].path, path);
     }
 }
 
 #[tokio::test]
 async fn a_refused_message_is_a_failure() {
-    for (status, expected) in [(500, "HTTP status 500"), (404, "initialize again")] {
+    for (status, kind, expected) in [
+        (500, ErrorKind::UpstreamError, "HTTP status 500"),
+        (404, ErrorKind::SessionNotFound, "send `initialize`"),
+    ] {
         let server = FakeServer::start(move |request| async move {
             if request.method != "GET" {
                 return empty(status);
@@ -172,6 +152,6 @@ async fn a_refused_message_is_a_failure() {
         })
         .await;
         let rig = Rig::new(sse(server.url("/sse")));
-        failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, expected);
+        failed(&rig.failure(call(1, "echo")).await, kind, expected);
     }
 }

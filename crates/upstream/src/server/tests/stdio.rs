@@ -200,10 +200,12 @@ async fn a_program_that_ends_at_once_is_started_as_often_as_configured() {
 async fn a_greeting_that_is_given_up_is_begun_again() {
     let starts = tempfile::NamedTempFile::new().unwrap();
     let config = with_env(python(), "STARTS", starts.path().display());
-    let config = with_env(config, "SLOW_SECOND", 1);
-    let rig = Rig::open(Config { timeout: Span::secs(2), ..config }).await;
+    let (life, config) = Life::new(with_env(config, "SLOW_SECOND", 1)).await;
+    let rig = Rig::open(Config { timeout: TIMEOUT, ..config }).await;
+    life.begins().await;
     failed(&rig.failure(call(1, "exit")).await, ErrorKind::UpstreamError, "exit status: 3");
-    failed(&rig.failure(call(2, "echo")).await, ErrorKind::UpstreamTimeout, "in time");
+    let failure = rig.expire(call(2, "echo"), life.begins()).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
     let greeted = text(&rig.ask(call(3, "greeted")).await);
     assert_eq!(greeted, r#"["initialize", "notifications/initialized"]"#);
 }
@@ -292,8 +294,9 @@ async fn requests_of_the_server_come_through_the_inbox() {
 
 #[tokio::test]
 async fn a_request_without_an_answer_times_out_and_is_cancelled() {
-    let rig = Rig::open(Config { timeout: Span::secs(2), ..python() }).await;
-    failed(&rig.failure(call(7, "hang")).await, ErrorKind::UpstreamTimeout, "in time");
+    let rig = Rig::open(Config { timeout: TIMEOUT, ..python() }).await;
+    let failure = rig.expire(call(7, "hang"), async {}).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "in time");
     let told = async {
         while !text(&rig.ask(call(7, "greeted")).await).contains("notifications/cancelled") {}
     };
