@@ -20,8 +20,8 @@ use policy::{CacheConfig, PolicyEngine, Sources};
 use protocol::Message;
 use router::{Caller, Options, Ports, Reply, ReplyBody, Router, Ticket};
 use session::{Session, Sessions};
-use testkit::ports::{ScriptedUpstream, result};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use testkit::ports::{ScriptedUpstream, result};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

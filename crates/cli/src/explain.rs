@@ -1,6 +1,6 @@
 //! `mcp-proxy explain KIND`: the page of an error kind, the one that replies name under `docs`.
 
-use anyhow::bail;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use domain::ErrorKind;
 
 use crate::{Exit, output};
@@ -12,7 +12,15 @@ use crate::{Exit, output};
     mcp-proxy explain policy_denied")]
 pub(crate) struct ExplainArgs {
     /// An error kind, as in `data.kind` of a reply and in the column `error_kind`; without one, all are listed
-    kind: Option<String>,
+    #[arg(value_parser = kind_parser(), hide_possible_values = true)]
+    kind: Option<ErrorKind>,
+}
+
+/// Clap suggests a near kind for one that is mistyped, and shells complete them.
+fn kind_parser() -> impl TypedValueParser<Value = ErrorKind> {
+    PossibleValuesParser::new(ErrorKind::ALL.iter().map(|kind| kind.as_str())).try_map(|name| {
+        ErrorKind::ALL.iter().find(|kind| kind.as_str() == name).copied().ok_or("no error kind")
+    })
 }
 
 macro_rules! pages {
@@ -45,18 +53,15 @@ pages! {
 }
 
 pub(crate) fn execute(args: &ExplainArgs) -> anyhow::Result<Exit> {
-    let Some(wanted) = &args.kind else {
+    let Some(kind) = args.kind else {
         for kind in ErrorKind::ALL {
             let title = page(*kind).lines().next().unwrap_or_default();
             output::line(&format!("{:18} {}", kind.as_str(), title.trim_start_matches("# ")))?;
         }
         return Ok(Exit::Done);
     };
-    let Some(kind) = ErrorKind::ALL.iter().find(|kind| kind.as_str() == wanted) else {
-        bail!("`{wanted}` is no error kind; `mcp-proxy explain` lists them all");
-    };
     let origin = kind.origin().as_str();
-    output::data(page(*kind))?;
+    output::data(page(kind))?;
     output::line(&format!(
         "\nJSON-RPC code {}, HTTP status {}, origin {origin}, {}",
         kind.code(),

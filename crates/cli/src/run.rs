@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use domain::Mode;
-use gateway::Running;
+use gateway::{Process, Running};
 use settings::{Loaded, Origin, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -12,7 +12,7 @@ use crate::{Exit, output};
 
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  \
+#[command(after_long_help = "Examples:\n  \
     mcp-proxy run                                      the built-in demo server, to try things\n  \
     mcp-proxy run --config config/proxy.yaml\n  \
     mcp-proxy run --upstream http://localhost:8080/mcp\n  \
@@ -36,19 +36,22 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
     let environment = crate::environment();
     let mut loaded = Settings::load(args.config.as_deref(), environment.clone().into_iter())?;
     let demo = choose_upstream(&mut loaded, args)?;
+    loaded.settings.validate()?;
     let Loaded { settings, warnings, .. } = loaded;
     let log = observability::init_tracing(&settings.logging)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    // What serves has threads of its own: this one starts, watches and stops them.
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let running = gateway::start(settings.clone(), environment).await?;
+        let process = Process { environment, lost_log_lines: Box::new(log.dropped_lines()) };
+        let running = gateway::start(settings.clone(), process).await?;
         announce(&running, &settings, demo);
         tokio::select! {
             _ = terminate.recv() => {}
@@ -62,7 +65,6 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
             _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal"),
         }
     })
-    .inspect(|_| drop(log))
 }
 
 /// Puts the server of the command line, or else the demo server, where none is configured. Whether
@@ -115,7 +117,8 @@ fn announce(running: &Running, settings: &Settings, demo: bool) {
     }
     if demo {
         let program = std::env::args().next().unwrap_or_else(|| "mcp-proxy".to_owned());
-        let at = if addresses.data.port() == 3000 { String::new() } else { format!(" --url {url}/mcp") };
+        let at =
+            if addresses.data.port() == 3000 { String::new() } else { format!(" --url {url}/mcp") };
         output::note(&format!(
             "\nbehind it is the built-in demo server. Be the agent, in another terminal:\n  \
              {program} call{at} read_file path=welcome.txt             # allowed\n  \

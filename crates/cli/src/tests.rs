@@ -96,4 +96,5 @@ fn what_has_no_meaning_is_refused() {
     check_refused("mcp-proxy call read_file welcome.txt", "key=value");
     check_refused("mcp-proxy call tools/list --timeout soon", "100ms");
     check_refused("mcp-proxy completions tcsh", "tcsh");
+    check_refused("mcp-proxy explain policy_denid", "'policy_denied'");
 }

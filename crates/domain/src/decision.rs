@@ -73,7 +73,8 @@ pub struct Decision {
     pub error: Option<Arc<str>>,
     /// The policy set that decided.
     pub revision: Revision,
-    /// Whether every part of the decision came from the decision cache.
+    /// Whether the part of the decision that may be cached came from the cache; rules that read
+    /// counters or time are evaluated each time.
     pub cached: bool,
     /// Time spent deciding.
     pub elapsed: Duration,
@@ -109,3 +110,6 @@ impl Permit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,9 @@ pub trait Connection: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `UpstreamError` or `UpstreamTimeout`; `InvalidRequest` for a request whose id is in flight.
+    /// `UpstreamError` or `UpstreamTimeout`; `InvalidRequest` for a request whose id is in flight and
+    /// `Overloaded` when there are too many, both before anything is sent; `SessionNotFound` when the
+    /// server has ended the session, upon which the client's session ends too.
     fn send(&self, permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>>;
 
     /// Answers a request of the server with an error in the gateway's own name. It carries nothing

@@ -33,3 +33,6 @@ impl<T> Serialize for Secret<T> {
         serializer.serialize_str("***")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl fmt::Debug for SessionToken {
 pub fn random_uuid() -> Uuid {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid()
 }
+
+#[cfg(test)]
+mod tests;

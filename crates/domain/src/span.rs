@@ -13,7 +13,9 @@ pub struct Span(Duration);
 
 /// A length of time that could not be read.
 #[derive(Debug, thiserror::Error)]
-#[error("`{text}` is not a length of time: {cause}; write for example `100ms`, `30s`, `5m` or `24h`")]
+#[error(
+    "`{text}` is not a length of time: {cause}; write for example `100ms`, `30s`, `5m` or `24h`"
+)]
 pub struct ParseSpanError {
     text: String,
     cause: humantime::DurationError,

@@ -12,6 +12,8 @@ pub enum Reading {
     ActiveSessions,
     /// Whether the server can be reached: 1 or 0.
     UpstreamConnected,
+    /// Messages of the server that were dropped because they fit nothing, or were none.
+    UpstreamOddities,
     /// Rows that are in the audit log.
     AuditRecordsWritten,
     /// Rows that were lost, all on errors of the database.
@@ -26,9 +28,10 @@ pub enum Reading {
 
 impl Reading {
     /// Every reading.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ActiveSessions,
         Self::UpstreamConnected,
+        Self::UpstreamOddities,
         Self::AuditRecordsWritten,
         Self::AuditRecordsDropped,
         Self::AuditBufferSize,
@@ -43,6 +46,10 @@ impl Reading {
             Self::UpstreamConnected => {
                 ("mcp_proxy_upstream_connected", "Whether the server can be reached: 1 or 0.")
             }
+            Self::UpstreamOddities => (
+                "mcp_proxy_upstream_protocol_errors_total",
+                "Messages of the server that were dropped because they fit nothing, or were none.",
+            ),
             Self::AuditRecordsWritten => {
                 ("mcp_proxy_audit_records_written_total", "Rows written to the audit log.")
             }
@@ -66,7 +73,8 @@ impl Reading {
             Self::ActiveSessions | Self::UpstreamConnected | Self::AuditBufferSize => {
                 MetricType::GAUGE
             }
-            Self::AuditRecordsWritten
+            Self::UpstreamOddities
+            | Self::AuditRecordsWritten
             | Self::AuditRecordsDropped
             | Self::AuditFlushes
             | Self::LogLinesDropped => MetricType::COUNTER,
@@ -75,7 +83,7 @@ impl Reading {
 
     /// Whether the metric carries the label `server`.
     const fn names_server(self) -> bool {
-        matches!(self, Self::UpstreamConnected)
+        matches!(self, Self::UpstreamConnected | Self::UpstreamOddities)
     }
 }
 

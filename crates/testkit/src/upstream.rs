@@ -11,6 +11,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -26,6 +27,7 @@ use protocol::Message;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
 
 pub use self::mcp::{Answers, McpServer, Step, answer};
 
@@ -61,6 +63,9 @@ impl Received {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 }
+
+/// How long a test waits for what must come, before it fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Handler = dyn Fn(Received) -> BoxFuture<'static, Response> + Send + Sync;
 
@@ -102,14 +107,6 @@ impl FakeServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// Waits until so many requests have come, and returns all there are.
-    pub async fn received(&self, count: usize) -> Vec<Received> {
-        let mut received = self.received.subscribe();
-        // The sender lives in `self`: waiting ends with the count.
-        drop(received.wait_for(|received| received.len() >= count).await);
-        self.so_far()
-    }
-
     /// The requests so far.
     #[must_use]
     pub fn so_far(&self) -> Vec<Received> {
@@ -117,11 +114,25 @@ impl FakeServer {
     }
 
     /// Waits for the first request that fits.
+    ///
+    /// # Panics
+    ///
+    /// None comes for a long time.
     pub async fn until(&self, fits: impl Fn(&Received) -> bool) -> Received {
+        self.until_nth(1, fits).await
+    }
+
+    /// Waits for the `nth` request that fits, counted from 1.
+    ///
+    /// # Panics
+    ///
+    /// It does not come for a long time.
+    pub async fn until_nth(&self, nth: usize, fits: impl Fn(&Received) -> bool) -> Received {
         let mut received = self.received.subscribe();
-        let all = received.wait_for(|all| all.iter().any(&fits)).await;
-        let all = all.expect("the sender lives in `self`");
-        all.iter().find(|received| fits(received)).cloned().expect("it was just found")
+        let find = |all: &Vec<Received>| all.iter().filter(|one| fits(one)).nth(nth - 1).cloned();
+        let come = received.wait_for(|all| find(all).is_some());
+        let all = timeout(PATIENCE, come).await.expect("the request comes in time");
+        find(&all.expect("the sender lives in `self`")).expect("it was just found")
     }
 
     /// Connections accepted so far.

@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use clap::Parser as _;
+
 use super::*;
 
 fn pages() -> std::path::PathBuf {
@@ -33,10 +35,12 @@ fn each_page_says_what_why_and_what_to_do() {
 }
 
 #[test]
-fn what_is_no_kind_is_refused() {
-    let error = execute(&ExplainArgs { kind: Some("policy_deny".to_owned()) }).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "`policy_deny` is no error kind; `mcp-proxy explain` lists them all"
-    );
+fn every_kind_can_be_asked_for_and_all_be_listed() {
+    for kind in ErrorKind::ALL {
+        let parsed = crate::Cli::try_parse_from(["mcp-proxy", "explain", kind.as_str()]).unwrap();
+        let Some(crate::Command::Explain(args)) = parsed.command else { panic!("{parsed:?}") };
+        assert_eq!(args.kind, Some(*kind));
+        assert_eq!(execute(&args).unwrap(), Exit::Done);
+    }
+    assert_eq!(execute(&ExplainArgs { kind: None }).unwrap(), Exit::Done);
 }
