@@ -65,7 +65,8 @@ impl Parts {
         let upstream = Arc::clone(&self.upstream);
         self.metrics.read(Reading::UpstreamOddities, move || upstream.protocol_errors())?;
         let Some(log) = &self.audit else { return Ok(()) };
-        let readings: [(Reading, fn(audit::Stats) -> u64); 4] = [
+        type Part = fn(audit::Stats) -> u64;
+        let readings: [(Reading, Part); 4] = [
             (Reading::AuditRecordsWritten, |stats| stats.written),
             (Reading::AuditRecordsDropped, |stats| stats.dropped),
             (Reading::AuditBufferSize, |stats| stats.queued),

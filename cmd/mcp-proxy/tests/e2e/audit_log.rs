@@ -15,7 +15,9 @@ const STATELESS: Kind = Kind { stateful: false, sse: false, legacy: None };
 fn three_thousand_calls_in_a_row_leave_three_thousand_rows() {
     let upstream = Upstream::start(STATELESS);
     // A queue of ten rows: a log that cannot keep up must slow the calls down, not lose rows.
-    let gateway = Gateway::start(Config::new(upstream.addr).set("audit.buffer_size", 10));
+    let gateway = Gateway::start(
+        Config::new(upstream.addr).set("audit.buffer_size", 10).set("audit.max_wait", "20s"),
+    );
     let mut client = gateway.client();
     for number in 0..3_000 {
         let said = number.to_string();
@@ -27,7 +29,11 @@ fn three_thousand_calls_in_a_row_leave_three_thousand_rows() {
     assert_eq!(number(&db, "SELECT count(*) FROM audit_log"), 3_002);
     assert_eq!(number(&db, "SELECT count(DISTINCT request_id) FROM audit_log"), 3_002);
     assert_eq!(number(&db, "SELECT count(DISTINCT decision_id) FROM audit_log"), 3_002);
-    assert_eq!(number(&db, "SELECT max(seq) - min(seq) FROM audit_log"), 3_001, "`seq` has a hole");
+    assert_eq!(
+        number(&db, "SELECT max(id) - min(id) FROM audit_log"),
+        3_001,
+        "the numbers of the rows have a hole"
+    );
 }
 
 #[test]
@@ -51,9 +57,18 @@ fn twenty_thousand_calls_from_sixteen_connections_leave_twenty_thousand_rows() {
     let finished = gateway.stop();
     let db = finished.config.db();
     assert_eq!(number(&db, "SELECT count(*) FROM audit_log"), 20_000 + 32);
-    assert_eq!(number(&db, "SELECT count(*) FROM audit_log WHERE decision = 'deny' AND forwarded = 0"), 4_000);
-    assert_eq!(number(&db, "SELECT count(*) FROM audit_log WHERE method = 'tools/call' AND decision = 'allow' AND forwarded = 1"), 16_000);
-    assert_eq!(number(&db, "SELECT count(DISTINCT seq) FROM audit_log"), 20_032);
+    assert_eq!(
+        number(&db, "SELECT count(*) FROM audit_log WHERE decision = 'deny' AND forwarded = 0"),
+        4_000
+    );
+    assert_eq!(
+        number(
+            &db,
+            "SELECT count(*) FROM audit_log WHERE method = 'tools/call' AND decision = 'allow' AND forwarded = 1"
+        ),
+        16_000
+    );
+    assert_eq!(number(&db, "SELECT count(DISTINCT id) FROM audit_log"), 20_032);
 }
 
 #[test]
@@ -86,7 +101,11 @@ fn arguments_are_absent_unless_configured_and_secrets_are_masked() {
                 assert!(!leaked, "a secret lies in {} ({capture:?})", path.display());
             }
         }
-        assert!(!finished.stderr.contains("hunter2-"), "a secret is in the log: {}", finished.stderr);
+        assert!(
+            !finished.stderr.contains("hunter2-"),
+            "a secret is in the log: {}",
+            finished.stderr
+        );
     }
 }
 
@@ -94,10 +113,16 @@ fn arguments_are_absent_unless_configured_and_secrets_are_masked() {
 fn a_summary_of_the_answer_is_kept_only_when_configured() {
     for capture in [false, true] {
         let upstream = Upstream::plain();
-        let gateway = Gateway::start(Config::new(upstream.addr).set("audit.capture.response_summary", capture));
+        let gateway = Gateway::start(
+            Config::new(upstream.addr).set("audit.capture.response_summary", capture),
+        );
         gateway.client().call("echo", json!({ "message": "the answer" }));
         let rows = gateway.finish();
-        assert_eq!(only(&rows, "tools/call", "echo").0["response_summary"].is_null(), !capture, "{rows:#?}");
+        assert_eq!(
+            only(&rows, "tools/call", "echo").0["response_summary"].is_null(),
+            !capture,
+            "{rows:#?}"
+        );
     }
 }
 
@@ -105,10 +130,11 @@ fn a_summary_of_the_answer_is_kept_only_when_configured() {
 fn a_message_that_its_client_abandons_still_has_its_row() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
-    let client = gateway.client();
+    let mut client = gateway.client();
     let mut other = client.beside();
-    client.abandon(&json!({ "jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": { "name": "hold", "arguments": {} } }));
+    client.send(&json!({ "jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": { "name": "hold", "arguments": {} } }));
     upstream.wait_for("the call arrives", |message| message["params"]["name"] == "hold");
+    client.hang_up();
     assert_eq!(other.call_text("echo", json!({ "message": "m" })), "m");
     upstream.release();
     let rows = gateway.finish();
@@ -134,17 +160,53 @@ fn the_file_is_private_versioned_and_has_the_documented_views() {
     let db = finished.config.db();
     assert!(number(&db, "PRAGMA user_version") >= 1);
     assert_eq!(sql(&db, "PRAGMA integrity_check")[0]["integrity_check"], "ok");
-    for view in ["audit_recent", "audit_denials", "audit_hourly", "audit_by_agent", "audit_by_tool"] {
+    for view in ["audit_recent", "audit_denials", "audit_hourly", "audit_by_agent", "audit_by_tool"]
+    {
         assert!(number(&db, &format!("SELECT count(*) FROM {view}")) >= 1, "{view} is empty");
     }
     assert_eq!(number(&db, "SELECT count(*) FROM audit_denials"), 1);
-    let columns: HashSet<String> =
-        sql(&db, "SELECT name FROM pragma_table_info('audit_log')").iter().map(|row| row["name"].as_str().unwrap().to_owned()).collect();
+    let columns: HashSet<String> = sql(&db, "SELECT name FROM pragma_table_xinfo('audit_log')")
+        .iter()
+        .map(|row| row["name"].as_str().unwrap().to_owned())
+        .collect();
     for wanted in [
-        "id", "request_id", "session_id", "timestamp", "latency_ms", "agent_id", "agent_name", "capabilities", "method", "tool",
-        "resource_uri", "arguments", "identity_verified", "did", "allowed", "matched_rule", "violations", "policy_mode", "source_ip",
-        "environment", "decision", "forwarded", "mode", "stage", "decision_id", "policy_revision", "reasons", "obligations", "findings",
-        "server", "response_summary", "error_kind", "protocol_version", "transport", "user_agent", "approval", "seq",
+        "id",
+        "request_id",
+        "session_id",
+        "timestamp",
+        "latency_ms",
+        "agent_id",
+        "agent_name",
+        "capabilities",
+        "method",
+        "tool",
+        "resource_uri",
+        "arguments",
+        "identity_verified",
+        "did",
+        "allowed",
+        "matched_rule",
+        "violations",
+        "policy_mode",
+        "source_ip",
+        "environment",
+        "decision",
+        "forwarded",
+        "mode",
+        "stage",
+        "decision_id",
+        "policy_revision",
+        "reasons",
+        "obligations",
+        "findings",
+        "server",
+        "response_summary",
+        "error_kind",
+        "protocol_version",
+        "transport",
+        "user_agent",
+        "approval",
+        "seq",
     ] {
         assert!(columns.contains(wanted), "no column {wanted} in {columns:?}");
     }
@@ -154,7 +216,14 @@ fn the_file_is_private_versioned_and_has_the_documented_views() {
 fn sql_and_control_characters_are_stored_as_they_came() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
-    let tools = ["'; DROP TABLE audit_log; --", "a\"b\\c", "new\nline", "\u{1b}[31mred", "NUL \u{1}", "\u{1f600}"];
+    let tools = [
+        "'; DROP TABLE audit_log; --",
+        "a\"b\\c",
+        "new\nline",
+        "\u{1b}[31mred",
+        "NUL \u{1}",
+        "\u{1f600}",
+    ];
     let mut client = gateway.client();
     for tool in tools {
         client.call(tool, json!({}));
@@ -165,7 +234,10 @@ fn sql_and_control_characters_are_stored_as_they_came() {
         only(&rows, "tools/call", tool);
     }
     assert!(!finished.stderr.contains('\u{1b}'), "a control character of a client reached the log");
-    assert!(finished.stderr.lines().all(|line| line.trim() != "line"), "a client wrote a log line of its own");
+    assert!(
+        finished.stderr.lines().all(|line| line.trim() != "line"),
+        "a client wrote a log line of its own"
+    );
 }
 
 #[test]
@@ -190,18 +262,26 @@ fn rows_older_than_the_retention_are_removed_and_others_kept() {
     let stamp = stamps[0];
     // Five rows are made three days old; the unit of the column is read from its size.
     let now = number(&db, &format!("SELECT max({stamp}) FROM audit_log"));
-    let second = if now > 100_000_000_000_000_000 { 1_000_000_000 } else if now > 100_000_000_000_000 { 1_000_000 } else { 1_000 };
+    let second = if now > 100_000_000_000_000_000 {
+        1_000_000_000
+    } else if now > 100_000_000_000_000 {
+        1_000_000
+    } else {
+        1_000
+    };
     sql(
         &db,
         &format!(
-            "UPDATE audit_log SET {stamp} = {stamp} - 3 * 86400 * {second}, timestamp = strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now', '-3 days') WHERE seq <= (SELECT min(seq) + 4 FROM audit_log)"
+            "UPDATE audit_log SET {stamp} = {stamp} - 3 * 86400 * {second}, timestamp = strftime('%Y-%m-%dT%H:%M:%S.000000Z', 'now', '-3 days') WHERE id <= (SELECT min(id) + 4 FROM audit_log)"
         ),
     );
     for (days, wanted) in [(0, whole), (30, whole), (2, whole - 5)] {
         let mut config = Config::new(upstream.addr).set("audit.retention_days", days);
         config = config.set("audit.db_path", db.to_str().unwrap());
         let gateway = Gateway::start(config);
-        until(&format!("retention of {days} days leaves {wanted} rows"), || number(&db, "SELECT count(*) FROM audit_log") == wanted);
+        until(&format!("retention of {days} days leaves {wanted} rows"), || {
+            number(&db, "SELECT count(*) FROM audit_log") == wanted
+        });
         assert_eq!(gateway.stop().code, 0);
         assert_eq!(number(&db, "SELECT count(*) FROM audit_log"), wanted, "{days} days");
     }
@@ -217,19 +297,28 @@ fn a_killed_gateway_starts_again_on_the_same_log() {
             client.call("echo", json!({}));
         }
         let db = gateway.config.db();
-        until("the rows are on disk", || number(&db, "SELECT count(*) FROM audit_log") == round * 52);
+        until("the rows are on disk", || {
+            number(&db, "SELECT count(*) FROM audit_log") == round * 52
+        });
         gateway = gateway.crash_and_restart();
         assert_eq!(number(&db, "SELECT count(*) FROM audit_log"), round * 52);
         assert_eq!(sql(&db, "PRAGMA integrity_check")[0]["integrity_check"], "ok");
     }
-    let seqs: Vec<i64> = gateway.finish().iter().filter_map(|row| row.number("seq")).collect();
-    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "`seq` goes on where it stopped");
+    let ids: Vec<i64> = gateway.finish().iter().filter_map(|row| row.number("id")).collect();
+    assert!(
+        ids.windows(2).all(|pair| pair[0] < pair[1]),
+        "numbers go on where they stopped: {ids:?}"
+    );
 }
 
 #[test]
 fn rows_are_written_within_the_flush_interval() {
     let upstream = Upstream::plain();
-    let gateway = Gateway::start(Config::new(upstream.addr).set("audit.flush_interval", "50ms").set("audit.buffer_size", 10_000));
+    let gateway = Gateway::start(
+        Config::new(upstream.addr)
+            .set("audit.flush_interval", "50ms")
+            .set("audit.buffer_size", 10_000),
+    );
     gateway.client().call("echo", json!({}));
     let db = gateway.config.db();
     until("the row is written while the gateway runs", || {
@@ -242,10 +331,14 @@ fn what_the_client_was_told_is_what_the_row_says() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
     let mut client = gateway.client();
-    let told: Vec<Value> = (0..5).map(|_| client.call("delete_file", json!({}))["error"]["data"].clone()).collect();
+    let told: Vec<Value> =
+        (0..5).map(|_| client.call("delete_file", json!({}))["error"]["data"].clone()).collect();
     let rows = gateway.finish();
     for data in told {
-        let row = rows.iter().find(|row| row.text("decision_id") == data["decision_id"]).expect("no row of that decision");
+        let row = rows
+            .iter()
+            .find(|row| row.text("decision_id") == data["decision_id"])
+            .expect("no row of that decision");
         assert_eq!(row.text("request_id"), data["request_id"]);
         assert_eq!(row.text("error_kind"), "policy_denied");
     }

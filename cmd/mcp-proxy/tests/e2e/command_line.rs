@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 
 use crate::harness::gateway::Process;
 use crate::harness::rows::parse;
-use crate::harness::{Client, Config, Gateway, Output, Upstream, binary, free_port, run, run_in, until, until_some};
+use crate::harness::{
+    Client, Config, Gateway, Output, Upstream, binary, free_port, run, run_in, until, until_some,
+};
 
 fn config() -> Config {
     Config::of(json!({ "url": "http://127.0.0.1:1/mcp", "transport": "http" }))
@@ -24,7 +26,21 @@ fn assert_code(args: &[&str], output: &Output, code: i32) {
 fn help_version_and_shell_support() {
     let cases: &[(&[&str], i32, &[&str])] = &[
         (&["--version"], 0, &["mcp-proxy", "0.1.0"]),
-        (&["--help"], 0, &["run", "config", "policy", "audit", "call", "demo-server", "explain", "completions", "man"]),
+        (
+            &["--help"],
+            0,
+            &[
+                "run",
+                "config",
+                "policy",
+                "audit",
+                "call",
+                "demo-server",
+                "explain",
+                "completions",
+                "man",
+            ],
+        ),
         (&["-h"], 0, &["Usage"]),
         (&["run", "--help"], 0, &["--config", "--upstream"]),
         (&["audit", "query", "--help"], 0, &["--db", "--format"]),
@@ -40,10 +56,19 @@ fn help_version_and_shell_support() {
             assert!(output.stdout.contains(part), "{args:?}: `{part}` is not in {}", output.stdout);
         }
     }
-    for args in [&["nonsense"][..], &["run", "--nonsense"], &["policy"], &["explain"], &["completions", "tcl"], &["audit", "query", "--format", "xml"]] {
+    for args in [
+        &["nonsense"][..],
+        &["run", "--nonsense"],
+        &["policy"],
+        &["completions", "tcl"],
+        &["audit", "query", "--format", "xml"],
+    ] {
         let output = run(args);
         assert_code(args, &output, 2);
-        assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{args:?}: errors belong on stderr");
+        assert!(
+            output.stdout.is_empty() && !output.stderr.is_empty(),
+            "{args:?}: errors belong on stderr"
+        );
     }
 }
 
@@ -59,7 +84,7 @@ fn every_kind_of_error_is_explained() {
         let args = ["explain", kind.as_str()];
         let output = run(&args);
         assert_code(&args, &output, 0);
-        assert!(output.stdout.contains(&kind), "{}", output.stdout);
+        assert!(output.stdout.contains("What to do"), "{kind}: {}", output.stdout);
     }
     let args = ["explain", "policy_denid"];
     let output = run(&args);
@@ -69,7 +94,10 @@ fn every_kind_of_error_is_explained() {
 
 #[test]
 fn config_validate_show_schema_and_init() {
-    let config = config().set("upstream.headers", Value::Null).unset("upstream.headers").env("MCP_POLICY_MODE", "audit");
+    let config = config()
+        .set("upstream.headers", Value::Null)
+        .unset("upstream.headers")
+        .env("MCP_POLICY_MODE", "audit");
     config.write();
     let output = run_in(config.root(), &["config", "validate", "--config", "proxy.yaml"], &[]);
     assert_code(&["config", "validate"], &output, 0);
@@ -77,7 +105,11 @@ fn config_validate_show_schema_and_init() {
     assert_code(&["config", "show"], &output, 0);
     assert!(output.stdout.contains("audit"), "{}", output.stdout);
     for origin in ["MCP_POLICY_MODE", "proxy.yaml", "default"] {
-        assert!(output.stdout.contains(origin), "the origin `{origin}` is not shown: {}", output.stdout);
+        assert!(
+            output.stdout.contains(origin),
+            "the origin `{origin}` is not shown: {}",
+            output.stdout
+        );
     }
     let output = run(&["config", "schema"]);
     assert_code(&["config", "schema"], &output, 0);
@@ -97,7 +129,11 @@ fn config_validate_show_schema_and_init() {
     };
     assert!(text.contains('#'), "the file is commented");
     std::fs::write(dir.path().join("made.yaml"), &text).unwrap();
-    let output = run_in(dir.path(), &["config", "validate", "--config", "made.yaml"], &[("MCP_UPSTREAM_URL".into(), "http://127.0.0.1:1".into())]);
+    let output = run_in(
+        dir.path(),
+        &["config", "validate", "--config", "made.yaml"],
+        &[("MCP_UPSTREAM_URL".into(), "http://127.0.0.1:1".into())],
+    );
     assert_eq!(output.code, 0, "what `init` writes is valid: {}", output.stderr);
 }
 
@@ -121,7 +157,11 @@ fn secrets_are_masked_and_read_from_where_they_lie() {
     let config = config().set("upstream.url", "http://user:hunter2@127.0.0.1:1/mcp");
     config.write();
     let output = run_in(config.root(), &["config", "show", "--config", "proxy.yaml"], &[]);
-    assert!(!output.stdout.contains("hunter2") && !output.stderr.contains("hunter2"), "{}", output.stdout);
+    assert!(
+        !output.stdout.contains("hunter2") && !output.stderr.contains("hunter2"),
+        "{}",
+        output.stdout
+    );
 
     let upstream = Upstream::plain();
     let config = Config::of(json!({ "url": "${env:WHERE}", "transport": "http" }))
@@ -142,36 +182,44 @@ fn secrets_are_masked_and_read_from_where_they_lie() {
 #[test]
 fn policy_eval_answers_with_its_exit_code() {
     let config = config();
-    let input = |tool: &str| json!({ "stage": "request", "method": "tools/call", "tool": tool, "arguments": { "path": "/x" } }).to_string();
-    let config = config.file("allowed.json", &input("echo")).file("denied.json", &input("delete_file")).file("broken.json", "{");
-    let eval = |file: &str| run_in(config.root(), &["policy", "eval", "-d", "policies", "-i", file, "--format", "json"], &[]);
+    let input = |tool: &str| {
+        json!({ "stage": "request", "method": "tools/call", "tool": tool, "arguments": { "path": "/x" } }).to_string()
+    };
+    let config = config
+        .file("allowed.json", &input("echo"))
+        .file("denied.json", &input("delete_file"))
+        .file("broken.json", "{");
+    let eval = |file: &str| {
+        run_in(
+            config.root(),
+            &["policy", "eval", "-d", "policies", "-i", file, "--format", "json"],
+            &[],
+        )
+    };
     let allowed = eval("allowed.json");
     assert_eq!(allowed.code, 0, "{}", allowed.stderr);
     let decision: Value = serde_json::from_str(&allowed.stdout).unwrap();
-    assert_eq!(find(&decision, "allow"), Some(&json!(true)), "{decision}");
+    assert_eq!(decision["decision"], "allow", "{decision}");
     let denied = eval("denied.json");
     assert_eq!(denied.code, 1, "{}", denied.stderr);
     let decision: Value = serde_json::from_str(&denied.stdout).unwrap();
-    assert_eq!(find(&decision, "allow"), Some(&json!(false)), "{decision}");
+    assert_eq!(decision["decision"], "deny", "{decision}");
     assert!(denied.stdout.contains("nobody may delete /x"), "{decision}");
     assert_eq!(eval("broken.json").code, 2);
     assert_eq!(eval("missing.json").code, 2);
-    let nowhere = run_in(config.root(), &["policy", "eval", "-d", "nowhere", "-i", "allowed.json"], &[]);
+    let nowhere =
+        run_in(config.root(), &["policy", "eval", "-d", "nowhere", "-i", "allowed.json"], &[]);
     assert_eq!(nowhere.code, 2, "{}", nowhere.stderr);
     let failing = config.policy("package mcp.policy\n\nallow := \"yes\"\n");
-    let output = run_in(failing.root(), &["policy", "eval", "-d", "policies", "-i", "allowed.json", "--format", "json"], &[]);
+    let output = run_in(
+        failing.root(),
+        &["policy", "eval", "-d", "policies", "-i", "allowed.json", "--format", "json"],
+        &[],
+    );
     assert!(matches!(output.code, 1 | 2), "a policy that fails does not allow: {}", output.stdout);
-    let stdin = pipe(failing.root(), &["policy", "eval", "-d", "policies", "-i", "-"], &input("echo"));
+    let stdin =
+        pipe(failing.root(), &["policy", "eval", "-d", "policies", "-i", "-"], &input("echo"));
     assert!(matches!(stdin, 1 | 2), "{stdin}");
-}
-
-/// The value of the first member of that name, at any depth.
-fn find<'a>(tree: &'a Value, name: &str) -> Option<&'a Value> {
-    match tree {
-        Value::Object(members) => members.get(name).or_else(|| members.values().find_map(|value| find(value, name))),
-        Value::Array(items) => items.iter().find_map(|item| find(item, name)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
 }
 
 fn pipe(dir: &Path, args: &[&str], input: &str) -> i32 {
@@ -199,8 +247,16 @@ fn policy_test_runs_the_tests_beside_the_rules() {
     assert_code(&["policy", "test"], &output, 1);
     assert!(output.stdout.contains("test_nothing_is_denied"), "{}", output.stdout);
     let config = config.file("policies/bad_test.rego", "package mcp.policy\n\ntest_broken if {\n");
-    assert_code(&["policy", "test"], &run_in(config.root(), &["policy", "test", "policies"], &[]), 2);
-    assert_code(&["policy", "test"], &run_in(config.root(), &["policy", "test", "nowhere"], &[]), 2);
+    assert_code(
+        &["policy", "test"],
+        &run_in(config.root(), &["policy", "test", "policies"], &[]),
+        2,
+    );
+    assert_code(
+        &["policy", "test"],
+        &run_in(config.root(), &["policy", "test", "nowhere"], &[]),
+        2,
+    );
 }
 
 #[test]
@@ -246,7 +302,11 @@ fn audit_query_filters_and_formats() {
     assert_code(&["audit", "query"], &missing, 2);
     assert!(missing.stderr.contains("no-such.db"), "{}", missing.stderr);
     assert!(!Path::new("no-such.db").exists(), "a query made a database");
-    let from_config = run_in(finished.config.root(), &["audit", "query", "--config", "proxy.yaml", "--format", "json"], &[]);
+    let from_config = run_in(
+        finished.config.root(),
+        &["audit", "query", "--config", "proxy.yaml", "--format", "json"],
+        &[],
+    );
     assert_eq!(parse(&from_config.stdout).len(), 6, "{}", from_config.stderr);
 }
 
@@ -257,7 +317,7 @@ fn audit_tail_follows_the_log() {
     gateway.client().call("echo", json!({}));
     let db = gateway.config.db();
     until("the log is there", || db.exists());
-    let args = ["audit", "tail", "--db", db.to_str().unwrap(), "--format", "json"];
+    let args = ["audit", "tail", "--follow", "--db", db.to_str().unwrap(), "--format", "json"];
     let mut tail = Process::spawn(gateway.config.root(), &args, &[]);
     let mut client = gateway.client();
     until("the tail shows a new row", || {
@@ -280,7 +340,7 @@ fn call_is_a_small_client() {
     let call = |args: &[&str]| run(&[&["call", "--url", url.as_str()][..], args].concat());
     let listed = call(&["tools/list"]);
     assert_code(&["tools/list"], &listed, 0);
-    assert!(listed.stdout.contains("read_file") , "{}", listed.stdout);
+    assert!(listed.stdout.contains("read_file"), "{}", listed.stdout);
     let echoed = call(&["echo", "message=hello there"]);
     assert_code(&["echo"], &echoed, 0);
     assert!(echoed.stdout.contains("hello there"), "{}", echoed.stdout);
@@ -296,11 +356,13 @@ fn call_is_a_small_client() {
 
 /// The demo server on a port of its own.
 fn demo() -> (Process, SocketAddr) {
-    let mut process = Process::spawn(Path::new("."), &["demo-server", "--listen", "127.0.0.1:0"], &[]);
+    let mut process =
+        Process::spawn(Path::new("."), &["demo-server", "--listen", "127.0.0.1:0"], &[]);
     let addr = until_some("the demo server says where it is", || {
         assert!(process.ended().is_none(), "{}", process.stderr());
         let text = process.stderr();
-        let line = text.lines().find_map(|line| line.split("demo server on http://").nth(1))?.to_owned();
+        let line =
+            text.lines().find_map(|line| line.split("demo server on http://").nth(1))?.to_owned();
         line.trim().trim_end_matches("/mcp").parse().ok()
     });
     (process, addr)
@@ -313,24 +375,47 @@ fn the_demo_server_works_behind_the_gateway() {
     let mut client = gateway.client();
     let list = client.request("tools/list", json!({}));
     let tools = list["result"]["tools"].as_array().unwrap();
-    for name in ["echo", "list_files", "read_file", "write_file", "lookup_customer", "slow", "count", "weather"] {
+    for name in [
+        "echo",
+        "list_files",
+        "read_file",
+        "write_file",
+        "lookup_customer",
+        "slow",
+        "count",
+        "weather",
+    ] {
         assert!(tools.iter().any(|tool| tool["name"] == name), "{name}: {list}");
     }
     assert_eq!(client.call_text("echo", json!({ "message": "m" })), "m");
-    assert!(client.call("write_file", json!({ "path": "a.txt", "text": "written" }))["result"].is_object());
+    assert!(
+        client.call("write_file", json!({ "path": "a.txt", "text": "written" }))["result"]
+            .is_object()
+    );
     assert!(client.call_text("read_file", json!({ "path": "a.txt" })).contains("written"));
     assert!(client.call_text("list_files", json!({})).contains("a.txt"));
     let denied = client.call("delete_file", json!({ "path": "a.txt" }));
     assert_eq!(denied["error"]["code"], -31001, "{denied}");
     assert!(client.call_text("list_files", json!({})).contains("a.txt"), "the file is still there");
-    assert!(client.call("read_file", json!({ "path": "../../../etc/passwd" })).to_string().to_lowercase().contains("error"));
+    assert!(
+        client
+            .call("read_file", json!({ "path": "../../../etc/passwd" }))
+            .to_string()
+            .to_lowercase()
+            .contains("error")
+    );
     let resources = client.request("resources/read", json!({ "uri": "demo://welcome.txt" }));
     assert!(resources["result"]["contents"][0]["text"].is_string(), "{resources}");
-    let prompt = client.request("prompts/get", json!({ "name": "summarise", "arguments": { "text": "t" } }));
+    let prompt =
+        client.request("prompts/get", json!({ "name": "summarise", "arguments": { "text": "t" } }));
     assert!(prompt["result"]["messages"].is_array(), "{prompt}");
-    let counted = client.request("tools/call", json!({ "name": "count", "arguments": { "to": 3 }, "_meta": { "progressToken": "t" } }));
+    let counted = client.request(
+        "tools/call",
+        json!({ "name": "count", "arguments": { "to": 3 }, "_meta": { "progressToken": "t" } }),
+    );
     assert!(counted["result"].is_object(), "{counted}");
-    let steps = client.seen.iter().filter(|message| message["method"] == "notifications/progress").count();
+    let steps =
+        client.seen.iter().filter(|message| message["method"] == "notifications/progress").count();
     assert!(steps >= 2, "{:?}", client.seen);
     assert!(client.call("slow", json!({ "milliseconds": 1 }))["result"].is_object());
 }
@@ -348,7 +433,7 @@ fn run_with_an_upstream_needs_no_configuration() {
         assert!(process.ended().is_none(), "{}", process.stderr());
         std::net::TcpStream::connect(at).is_ok()
     });
-    assert!(process.stderr().contains(&port.to_string()), "it says where: {}", process.stderr());
+    until("it says where", || process.stderr().contains(&port.to_string()));
     let mut client = Client::new(at);
     client.handshake();
     assert_eq!(client.call_text("echo", json!({ "message": "m" })), "m");
@@ -368,24 +453,38 @@ fn the_shipped_configuration_is_valid_and_starts() {
 #[test]
 fn the_log_goes_where_it_is_sent() {
     let upstream = Upstream::plain();
-    for (format, output) in [("json", "stderr"), ("text", "stderr"), ("json", "file"), ("text", "stdout")] {
-        let config = Config::new(upstream.addr).set("logging.format", format).set("logging.output", output).set("logging.level", "debug");
+    for (format, output) in
+        [("json", "stderr"), ("text", "stderr"), ("json", "file"), ("text", "stdout")]
+    {
+        let config = Config::new(upstream.addr)
+            .set("logging.format", format)
+            .set("logging.output", output)
+            .set("logging.level", "debug");
         let log = config.at("gateway.log");
-        let config = if output == "file" { config.set("logging.file.path", log.to_str().unwrap()) } else { config };
+        let config = if output == "file" {
+            config.set("logging.file.path", log.to_str().unwrap())
+        } else {
+            config
+        };
         let gateway = Gateway::start(config);
         gateway.client().call("delete_file", json!({}));
-        let stdout = gateway.process.stdout();
         let finished = gateway.stop();
         let text = match output {
             "file" => std::fs::read_dir(finished.config.root())
                 .unwrap()
-                .filter_map(|entry| Some(entry.unwrap().path()).filter(|path| path.to_string_lossy().contains("gateway")))
+                .filter_map(|entry| {
+                    Some(entry.unwrap().path())
+                        .filter(|path| path.to_string_lossy().contains("gateway"))
+                })
                 .map(|path| std::fs::read_to_string(path).unwrap())
                 .collect::<String>(),
-            "stdout" => stdout,
+            "stdout" => finished.stdout,
             _ => finished.stderr,
         };
-        let structured = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object())).count();
+        let structured = text
+            .lines()
+            .filter(|line| serde_json::from_str::<Value>(line).is_ok_and(|line| line.is_object()))
+            .count();
         assert!(!text.is_empty(), "{format} to {output}: nothing was logged");
         assert_eq!(structured > 0, format == "json", "{format} to {output}: {text}");
     }

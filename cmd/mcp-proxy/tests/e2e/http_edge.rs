@@ -9,11 +9,17 @@ use crate::harness::http::Response;
 use crate::harness::wait::now;
 use crate::harness::{Config, Conn, Gateway, Upstream, initialize_params, until};
 
+/// Method, path, headers, and the statuses that are right.
+type Refusal =
+    (&'static str, &'static str, &'static [(&'static str, &'static str)], &'static [u16]);
+
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const BOTH: (&str, &str) = ("Accept", "application/json, text/event-stream");
 
 fn initialize() -> Vec<u8> {
-    json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize_params() }).to_string().into_bytes()
+    json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize_params() })
+        .to_string()
+        .into_bytes()
 }
 
 fn start() -> (Upstream, Gateway) {
@@ -23,7 +29,13 @@ fn start() -> (Upstream, Gateway) {
 }
 
 #[track_caller]
-fn ask(gateway: &Gateway, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+fn ask(
+    gateway: &Gateway,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
     Conn::open(gateway.addr()).request(method, path, headers, body)
 }
 
@@ -32,7 +44,8 @@ fn host_and_origin_are_checked() {
     let (upstream, gateway) = start();
     let port = gateway.config.port;
     let own = |host: &str| format!("{host}:{port}");
-    let (local, ip, six, own_upper) = (own("localhost"), own("127.0.0.1"), own("[::1]"), own("LOCALHOST"));
+    let (local, ip, six, own_upper) =
+        (own("localhost"), own("127.0.0.1"), own("[::1]"), own("LOCALHOST"));
     let (web_local, web_ip) = (format!("http://{local}"), format!("http://{ip}"));
     let cases = [
         (ip.as_str(), None, 200),
@@ -58,16 +71,26 @@ fn host_and_origin_are_checked() {
         let answer = ask(&gateway, "POST", "/mcp", &headers, &initialize());
         assert_eq!(answer.status(), wanted, "Host {host} Origin {origin:?}: {}", answer.text());
         if wanted == 403 {
-            assert_eq!(upstream.messages().len(), before, "Host {host} Origin {origin:?} was forwarded");
+            assert_eq!(
+                upstream.messages().len(),
+                before,
+                "Host {host} Origin {origin:?} was forwarded"
+            );
             for path in ["/mcp", "/sse"] {
                 let listen = [("Host", host), ("Accept", "text/event-stream")];
                 let mut listen = listen.to_vec();
                 listen.extend(origin.map(|origin| ("Origin", origin)));
-                assert_eq!(ask(&gateway, "GET", path, &listen, b"").status(), 403, "GET {path} {host} {origin:?}");
+                assert_eq!(
+                    ask(&gateway, "GET", path, &listen, b"").status(),
+                    403,
+                    "GET {path} {host} {origin:?}"
+                );
             }
         }
     }
-    let twice = format!("POST /mcp HTTP/1.1\r\nHost: {ip}\r\nHost: evil.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n");
+    let twice = format!(
+        "POST /mcp HTTP/1.1\r\nHost: {ip}\r\nHost: evil.example\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n"
+    );
     let mut conn = Conn::open(gateway.addr());
     conn.write(twice.as_bytes()).unwrap();
     assert!(matches!(conn.read_response().unwrap().status(), 400 | 403));
@@ -84,9 +107,21 @@ fn allowed_hosts_and_origins_widen_the_check() {
         .set("server.security.allowed_hosts", json!(["gateway.example"]))
         .set("server.security.allowed_origins", json!(["https://app.example"]));
     let gateway = Gateway::start(config);
-    let answer = ask(&gateway, "POST", "/mcp", &[("Host", "gateway.example"), ("Origin", "https://app.example"), JSON, BOTH], &initialize());
+    let answer = ask(
+        &gateway,
+        "POST",
+        "/mcp",
+        &[("Host", "gateway.example"), ("Origin", "https://app.example"), JSON, BOTH],
+        &initialize(),
+    );
     assert_eq!(answer.status(), 200, "{}", answer.text());
-    let other = ask(&gateway, "POST", "/mcp", &[("Host", "gateway.example"), ("Origin", "https://other.example"), JSON, BOTH], &initialize());
+    let other = ask(
+        &gateway,
+        "POST",
+        "/mcp",
+        &[("Host", "gateway.example"), ("Origin", "https://other.example"), JSON, BOTH],
+        &initialize(),
+    );
     assert_eq!(other.status(), 403);
 }
 
@@ -94,8 +129,7 @@ fn allowed_hosts_and_origins_widen_the_check() {
 fn paths_methods_and_media_types_are_checked() {
     let (upstream, gateway) = start();
     let before = upstream.messages().len();
-    let text = ("Content-Type", "text/plain");
-    let cases: &[(&str, &str, &[(&str, &str)], &[u16])] = &[
+    let cases: &[Refusal] = &[
         ("GET", "/", &[], &[404]),
         ("GET", "/nowhere", &[], &[404]),
         ("POST", "/nowhere", &[JSON, BOTH], &[404]),
@@ -111,7 +145,7 @@ fn paths_methods_and_media_types_are_checked() {
         ("POST", "/sse", &[JSON], &[404, 405]),
         ("DELETE", "/sse", &[], &[405]),
         ("GET", "/message", &[], &[405]),
-        ("POST", "/mcp", &[text, BOTH], &[415]),
+        ("POST", "/mcp", &[("Content-Type", "text/plain"), BOTH], &[415]),
         ("POST", "/mcp", &[BOTH], &[415]),
         ("POST", "/mcp", &[("Content-Type", "application/jsonx"), BOTH], &[415]),
         ("POST", "/mcp", &[("Content-Type", "application/x-www-form-urlencoded"), BOTH], &[415]),
@@ -124,9 +158,17 @@ fn paths_methods_and_media_types_are_checked() {
     for (method, path, headers, wanted) in cases {
         let body = if *method == "POST" { initialize() } else { Vec::new() };
         let answer = ask(&gateway, method, path, headers, &body);
-        assert!(wanted.contains(&answer.status()), "{method} {path} {headers:?}: {} {}", answer.status(), answer.text());
+        assert!(
+            wanted.contains(&answer.status()),
+            "{method} {path} {headers:?}: {} {}",
+            answer.status(),
+            answer.text()
+        );
         if answer.status() == 405 {
-            assert!(answer.head.header("allow").is_some(), "{method} {path}: a 405 names what is allowed");
+            assert!(
+                answer.head.header("allow").is_some(),
+                "{method} {path}: a 405 names what is allowed"
+            );
         }
     }
     assert_eq!(upstream.messages().len(), before);
@@ -149,21 +191,32 @@ fn a_body_over_the_limit_is_refused_before_it_is_read() {
     assert_eq!(client.post_raw(&message(2_000)).status(), 200);
     assert_eq!(client.post_raw(&message(2_001)).status(), 413);
     let announced = [JSON, BOTH, ("Content-Length", "100000000000")];
-    assert_eq!(ask(&gateway, "POST", "/mcp", &announced, b"").status(), 413, "refused by its announced length");
+    assert_eq!(
+        ask(&gateway, "POST", "/mcp", &announced, b"").status(),
+        413,
+        "refused by its announced length"
+    );
     let mut conn = Conn::open(gateway.addr());
     conn.send("POST", "/mcp", &[JSON, BOTH, ("Transfer-Encoding", "chunked")], b"").unwrap();
     let mut sent = 0;
-    while sent < 10_000_000 && conn.write(format!("400\r\n{}\r\n", " ".repeat(1024)).as_bytes()).is_ok() {
+    while sent < 10_000_000
+        && conn.write(format!("400\r\n{}\r\n", " ".repeat(1024)).as_bytes()).is_ok()
+    {
         sent += 1024;
     }
-    assert!(sent < 10_000_000 || conn.read_head().is_ok_and(|head| head.status() == 413), "an endless body was swallowed");
+    assert!(
+        sent < 10_000_000 || conn.read_head().is_ok_and(|head| head.status() == 413),
+        "an endless body was swallowed"
+    );
     assert_ne!(upstream.bytes(), before, "the handshake went through");
 }
 
 #[test]
 fn headers_over_the_limits_are_refused() {
     let upstream = Upstream::plain();
-    let config = Config::new(upstream.addr).set("server.limits.max_header_bytes", 16_384).set("server.limits.max_headers", 30);
+    let config = Config::new(upstream.addr)
+        .set("server.limits.max_header_bytes", 16_384)
+        .set("server.limits.max_headers", 30);
     let gateway = Gateway::start(config);
     let big = "x".repeat(20_000);
     let answer = ask(&gateway, "POST", "/mcp", &[JSON, BOTH, ("X-Big", &big)], &initialize());
@@ -180,7 +233,8 @@ fn headers_over_the_limits_are_refused() {
 fn requests_that_two_parsers_read_differently_are_refused() {
     let (upstream, gateway) = start();
     let before = upstream.messages().len();
-    let host = format!("Host: 127.0.0.1:{}\r\nContent-Type: application/json\r\n", gateway.config.port);
+    let host =
+        format!("Host: 127.0.0.1:{}\r\nContent-Type: application/json\r\n", gateway.config.port);
     for (name, tail) in [
         ("two lengths", "Content-Length: 4\r\nContent-Length: 40\r\n\r\n{}  "),
         ("length and chunks", "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
@@ -244,7 +298,10 @@ fn an_idle_connection_is_closed_but_a_stream_is_not() {
     until("well past every time-out", || began.elapsed() > Duration::from_millis(1_500));
     upstream.push(&json!({ "jsonrpc": "2.0", "method": "notifications/tools/list_changed" }));
     assert_eq!(stream.next_message()["method"], "notifications/tools/list_changed");
-    assert_eq!(old.call("echo", json!({ "message": "still" }))["result"]["content"][0]["text"], "still");
+    assert_eq!(
+        old.call("echo", json!({ "message": "still" }))["result"]["content"][0]["text"],
+        "still"
+    );
 }
 
 #[test]
@@ -260,13 +317,18 @@ fn connections_over_the_limit_wait_or_are_refused() {
         .collect();
     let mut fifth = Conn::open(gateway.addr());
     fifth.patience(Some(Duration::from_millis(500)));
-    let served = fifth.send("GET", "/nowhere", &[], b"").and_then(|()| fifth.read_head()).map_or(0, |head| head.status());
+    let served = fifth
+        .send("GET", "/nowhere", &[], b"")
+        .and_then(|()| fifth.read_head())
+        .map_or(0, |head| head.status());
     assert!(matches!(served, 0 | 503), "a fifth connection was served: {served}");
     drop((held, fifth));
     until("a place is free again", || {
         let mut conn = Conn::open(gateway.addr());
         conn.patience(Some(Duration::from_millis(500)));
-        conn.send("GET", "/nowhere", &[], b"").and_then(|()| conn.read_head()).is_ok_and(|head| head.status() == 404)
+        conn.send("GET", "/nowhere", &[], b"")
+            .and_then(|()| conn.read_head())
+            .is_ok_and(|head| head.status() == 404)
     });
 }
 
@@ -274,7 +336,8 @@ fn connections_over_the_limit_wait_or_are_refused() {
 fn security_headers_are_on_and_can_be_switched_off() {
     for (enabled, wanted) in [(true, Some("nosniff")), (false, None)] {
         let upstream = Upstream::plain();
-        let config = Config::new(upstream.addr).set("server.security.enable_security_headers", enabled);
+        let config =
+            Config::new(upstream.addr).set("server.security.enable_security_headers", enabled);
         let gateway = Gateway::start(config);
         let answer = ask(&gateway, "POST", "/mcp", &[JSON, BOTH], &initialize());
         assert_eq!(answer.head.header("x-content-type-options"), wanted, "{:?}", answer.head);
@@ -283,7 +346,8 @@ fn security_headers_are_on_and_can_be_switched_off() {
 
 #[test]
 fn each_transport_can_be_served_alone() {
-    for (transport, mcp, sse) in [("all", true, true), ("http", true, false), ("sse", false, true)] {
+    for (transport, mcp, sse) in [("all", true, true), ("http", true, false), ("sse", false, true)]
+    {
         let upstream = Upstream::plain();
         let gateway = Gateway::start(Config::new(upstream.addr).set("server.transport", transport));
         let posted = ask(&gateway, "POST", "/mcp", &[JSON, BOTH], &initialize()).status();
@@ -305,7 +369,13 @@ fn only_the_configured_address_is_bound() {
 fn garbage_does_not_disturb_other_clients() {
     let (_upstream, gateway) = start();
     let mut client = gateway.client();
-    for garbage in [&b"\x16\x03\x01\x02\x00"[..], b"\0\0\0\0", b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"GET\r\n\r\n", &[b'A'; 100_000]] {
+    for garbage in [
+        &b"\x16\x03\x01\x02\x00"[..],
+        b"\0\0\0\0",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        b"GET\r\n\r\n",
+        &[b'A'; 100_000],
+    ] {
         let conn = Conn::open(gateway.addr());
         // The gateway may hang up while this is being written.
         drop((&mut conn.stream()).write_all(garbage));

@@ -31,6 +31,8 @@ mod readme;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
+mod settings;
+#[cfg(test)]
 mod shutdown;
 #[cfg(test)]
 mod start_errors;

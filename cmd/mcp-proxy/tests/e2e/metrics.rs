@@ -12,8 +12,14 @@ const GROWS: &[(&str, &[(&str, &str)])] = &[
     ("mcp_proxy_requests_total", &[("method", "other")]),
     ("mcp_proxy_request_duration_seconds_count", &[("method", "tools/call")]),
     ("mcp_proxy_request_duration_seconds_sum", &[("method", "tools/call")]),
-    ("mcp_proxy_policy_decisions_total", &[("decision", "allow"), ("mode", "enforce"), ("stage", "request")]),
-    ("mcp_proxy_policy_decisions_total", &[("decision", "deny"), ("mode", "enforce"), ("stage", "request")]),
+    (
+        "mcp_proxy_policy_decisions_total",
+        &[("decision", "allow"), ("mode", "enforce"), ("stage", "request")],
+    ),
+    (
+        "mcp_proxy_policy_decisions_total",
+        &[("decision", "deny"), ("mode", "enforce"), ("stage", "request")],
+    ),
     ("mcp_proxy_policy_decisions_total", &[("decision", "error")]),
     ("mcp_proxy_policy_decisions_total", &[("stage", "list")]),
     ("mcp_proxy_policy_evaluation_seconds_count", &[]),
@@ -64,10 +70,13 @@ fn every_metric_moves() {
     assert_eq!(sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]), Some(1.0));
     client.delete();
     drop(gateway.legacy_client());
-    until("the sessions are gone", || sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0));
+    until("the sessions are gone", || {
+        sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0)
+    });
     let calls = 3.0;
     until("the rows are written", || {
-        sample(&gateway.scrape(), "mcp_proxy_audit_records_written_total", &[]).is_some_and(|rows| rows >= calls * 5.0 + 4.0)
+        sample(&gateway.scrape(), "mcp_proxy_audit_records_written_total", &[])
+            .is_some_and(|rows| rows >= calls * 5.0 + 4.0)
     });
     let after = gateway.scrape();
     let still: Vec<String> = GROWS
@@ -82,13 +91,23 @@ fn every_metric_moves() {
     let wrong: Vec<String> = RESTS
         .iter()
         .filter(|(name, wanted)| sample(&after, name, &[]) != Some(*wanted))
-        .map(|(name, wanted)| format!("{name}: wanted {wanted}, is {:?}", sample(&after, name, &[])))
+        .map(|(name, wanted)| {
+            format!("{name}: wanted {wanted}, is {:?}", sample(&after, name, &[]))
+        })
         .collect();
     assert!(wrong.is_empty(), "{wrong:#?}\n{after}");
-    assert_eq!(sample(&after, "mcp_proxy_requests_total", &[("method", "tools/call")]), Some(9.0), "exact: {after}");
+    assert_eq!(
+        sample(&after, "mcp_proxy_requests_total", &[("method", "tools/call")]),
+        Some(9.0),
+        "exact: {after}"
+    );
     let rows = gateway.finish();
     let written = sample(&after, "mcp_proxy_audit_records_written_total", &[]).unwrap();
-    assert!((written - rows.len() as f64).abs() < f64::EPSILON, "{written} written, {} rows", rows.len());
+    assert!(
+        (written - rows.len() as f64).abs() < f64::EPSILON,
+        "{written} written, {} rows",
+        rows.len()
+    );
 }
 
 #[test]
@@ -96,11 +115,17 @@ fn a_call_in_flight_is_counted_while_it_is() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
     let mut client = gateway.client();
-    client.send(&json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "hold" } }));
-    until("one in flight", || sample(&gateway.scrape(), "mcp_proxy_requests_in_flight", &[]) == Some(1.0));
+    client.send(
+        &json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": { "name": "hold" } }),
+    );
+    until("one in flight", || {
+        sample(&gateway.scrape(), "mcp_proxy_requests_in_flight", &[]) == Some(1.0)
+    });
     upstream.release();
     client.answer_to(&json!(1));
-    until("none in flight", || sample(&gateway.scrape(), "mcp_proxy_requests_in_flight", &[]) == Some(0.0));
+    until("none in flight", || {
+        sample(&gateway.scrape(), "mcp_proxy_requests_in_flight", &[]) == Some(0.0)
+    });
 }
 
 #[test]
@@ -109,8 +134,14 @@ fn statuses_tell_success_denial_and_failure_apart() {
     let gateway = Gateway::start(Config::new(upstream.addr).set("upstream.retry.enabled", false));
     let mut client = gateway.client();
     let statuses = |page: &str| -> Vec<String> {
-        let lines = page.lines().filter(|line| line.starts_with("mcp_proxy_requests_total{") && line.contains("tools/call"));
-        lines.map(|line| line.split("status=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()).collect()
+        let lines = page.lines().filter(|line| {
+            line.starts_with("mcp_proxy_requests_total{") && line.contains("tools/call")
+        });
+        lines
+            .map(|line| {
+                line.split("status=\"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+            })
+            .collect()
     };
     for tool in ["echo", "delete_file", "status_500"] {
         client.call(tool, json!({}));
@@ -141,7 +172,10 @@ fn labels_stay_bounded_whatever_clients_send() {
     }
     let page = gateway.scrape();
     assert!(series() <= before + 10, "{before} series before, {} after", series());
-    assert!(!page.contains("method-7") && !page.contains("tool_10") && !page.contains("stranger"), "{page}");
+    assert!(
+        !page.contains("method-7") && !page.contains("tool_10") && !page.contains("stranger"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -160,8 +194,15 @@ fn buckets_reach_down_to_a_microsecond() {
     }
     for line in page.lines().filter(|line| line.starts_with("mcp_proxy_")) {
         let name = line.split(['{', ' ']).next().unwrap();
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
-        assert!(page.contains(&format!("# HELP {family} ")) || page.contains(&format!("# HELP {name} ")), "{name} has no help");
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name);
+        assert!(
+            page.contains(&format!("# HELP {family} "))
+                || page.contains(&format!("# HELP {name} ")),
+            "{name} has no help"
+        );
     }
 }
 
@@ -173,7 +214,9 @@ fn the_path_of_the_metrics_and_of_the_probes_can_be_set() {
         .set("health.liveness_path", "/livez")
         .set("health.readiness_path", "/readyz");
     let gateway = Gateway::start_unready(config);
-    until("the probes answer", || std::net::TcpStream::connect(("127.0.0.1", gateway.config.health)).is_ok());
+    until("the probes answer", || {
+        std::net::TcpStream::connect(("127.0.0.1", gateway.config.health)).is_ok()
+    });
     until("ready under its own path", || gateway.probe("/readyz").status() == 200);
     assert_eq!(gateway.probe("/livez").status(), 200);
     assert_eq!(gateway.probe("/ready").status(), 404);

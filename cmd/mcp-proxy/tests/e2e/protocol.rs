@@ -7,7 +7,9 @@ use crate::harness::{Config, Gateway, Kind, Upstream};
 
 /// A call of `echo` whose id is written as given.
 fn call_with_id(id: &str) -> String {
-    format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"message":"m"}}}}}}"#)
+    format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"message":"m"}}}}}}"#
+    )
 }
 
 #[test]
@@ -15,7 +17,16 @@ fn ids_are_kept_to_the_digit_or_refused() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
     let mut client = gateway.client();
-    for id in ["9007199254740993", "-9007199254740993", "0", "\"a\"", "\"\"", "\"9007199254740993\"", "\"\u{e9}\\n\"", "9223372036854775807"] {
+    for id in [
+        "9007199254740993",
+        "-9007199254740993",
+        "0",
+        "\"a\"",
+        "\"\"",
+        "\"9007199254740993\"",
+        "\"\u{e9}\\n\"",
+        "9223372036854775807",
+    ] {
         let answer = client.post_raw(call_with_id(id).as_bytes());
         let text = answer.text();
         assert!(answer.json()["result"].is_object(), "{id}: {text}");
@@ -36,21 +47,18 @@ fn ids_are_kept_to_the_digit_or_refused() {
     let denied = client.post_raw(
         br#"{"jsonrpc":"2.0","id":9007199254740993,"method":"tools/call","params":{"name":"delete_file"}}"#,
     );
-    assert!(denied.text().contains("\"id\":9007199254740993"), "an error answer keeps the id: {}", denied.text());
+    assert!(
+        denied.text().contains("\"id\":9007199254740993"),
+        "an error answer keeps the id: {}",
+        denied.text()
+    );
     assert_eq!(client.call_text("echo", json!({ "message": "alive" })), "alive");
 }
 
-/// Each text is refused, nothing of it is forwarded, and it leaves one row.
-#[test]
-fn malformed_messages_are_refused_before_anything_else() {
-    let deep = format!(
-        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}1{}}}}}"#,
-        r#"{"a":"#.repeat(50_000),
-        "}".repeat(50_000)
-    );
-    let arrays = "[".repeat(100_000);
-    let long = call_with_id(&format!("\"{}\"", "i".repeat(1_000_000)));
-    let cases: &[(&str, &[u8], &[i64])] = &[
+/// Name, text, and the codes that are right.
+type Malformed<'a> = (&'a str, &'a [u8], &'a [i64]);
+
+const MALFORMED: &[Malformed<'_>] = &[
         ("not JSON", b"hello", &[-32700]),
         ("nothing", b"", &[-32700, -32600]),
         ("half", br#"{"jsonrpc":"2.0","id":1,"method":"ping""#, &[-32700]),
@@ -83,26 +91,49 @@ fn malformed_messages_are_refused_before_anything_else() {
         ("no tool name", br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}"#, &[-32602]),
         ("tool name a number", br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":5}}"#, &[-32602]),
         ("no uri", br#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{}}"#, &[-32602]),
-        ("deep objects", deep.as_bytes(), &[-32700, -32600]),
-        ("deep arrays", arrays.as_bytes(), &[-32700, -32600]),
         ("an empty batch", b"[]", &[-32600]),
         ("a batch", br#"[{"jsonrpc":"2.0","id":1,"method":"ping"},{"jsonrpc":"2.0","id":2,"method":"ping"}]"#, &[-32600]),
-        ("id of a megabyte", long.as_bytes(), &[-32600]),
     ];
+
+/// Each text is refused, nothing of it is forwarded, and it leaves one row.
+#[test]
+fn malformed_messages_are_refused_before_anything_else() {
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}1{}}}}}"#,
+        r#"{"a":"#.repeat(50_000),
+        "}".repeat(50_000)
+    );
+    let arrays = "[".repeat(100_000);
+    let long = call_with_id(&format!("\"{}\"", "i".repeat(1_000_000)));
+    let mut cases = MALFORMED.to_vec();
+    cases.extend_from_slice(&[
+        ("deep objects", deep.as_bytes(), &[-32700, -32600]),
+        ("deep arrays", arrays.as_bytes(), &[-32700, -32600]),
+        ("id of a megabyte", long.as_bytes(), &[-32600]),
+    ]);
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
     let mut client = gateway.client();
+    upstream.wait_for("the handshake is over", |message| {
+        message["method"] == "notifications/initialized"
+    });
     let before = upstream.messages().len();
     let mut failures = Vec::new();
-    for (name, body, codes) in cases {
+    for (name, body, codes) in &cases {
         let answer = client.post_raw(body);
-        let found: Value = serde_json::from_slice(&answer.body).unwrap_or_else(|_| json!(answer.text()));
+        let found: Value =
+            serde_json::from_slice(&answer.body).unwrap_or_else(|_| json!(answer.text()));
         if !codes.contains(&found["error"]["code"].as_i64().unwrap_or_default()) {
             failures.push(format!("{name}: wanted {codes:?}, got {} {found}", answer.status()));
         }
     }
     assert!(failures.is_empty(), "{failures:#?}");
-    assert_eq!(upstream.messages().len(), before, "forwarded: {:?}", &upstream.messages()[before..]);
+    assert_eq!(
+        upstream.messages().len(),
+        before,
+        "forwarded: {:?}",
+        &upstream.messages()[before..]
+    );
     assert_eq!(client.call_text("echo", json!({ "message": "alive" })), "alive");
     let rows = gateway.finish();
     assert_eq!(rows.len(), 3 + cases.len(), "each refused message leaves one row: {rows:#?}");
@@ -130,7 +161,10 @@ fn nesting_up_to_a_sane_depth_reaches_policy_and_server() {
         );
         let answer = client.post_raw(body.as_bytes()).json();
         let (code, kind) = error_of(&answer);
-        assert!(code == -31001 && kind == "policy_denied" || code == -32600 || code == -32700, "depth {depth}: {answer}");
+        assert!(
+            code == -31001 && kind == "policy_denied" || code == -32600 || code == -32700,
+            "depth {depth}: {answer}"
+        );
     }
     assert!(!upstream.calls().contains(&"delete_file".to_owned()));
 }
@@ -140,7 +174,15 @@ fn look_alikes_of_a_method_are_never_taken_for_it() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
     let mut client = gateway.client();
-    for method in ["tools/call ", " tools/call", "Tools/Call", "tools/call\u{0}", "tools/call\n", "tools\u{2215}call", "tool\u{17f}/call"] {
+    for method in [
+        "tools/call ",
+        " tools/call",
+        "Tools/Call",
+        "tools/call\u{0}",
+        "tools/call\n",
+        "tools\u{2215}call",
+        "tool\u{17f}/call",
+    ] {
         let answer = client.request(method, json!({ "name": "delete_file", "arguments": {} }));
         assert!(answer["error"].is_object(), "{method:?}: {answer}");
     }
@@ -155,8 +197,10 @@ fn a_notification_gets_no_answer_even_when_it_is_denied_or_wrong() {
     let policy = "package mcp.policy\n\ndefault allow := true\n\ndeny if input.method == \"notifications/progress\"\n";
     let gateway = Gateway::start(Config::new(upstream.addr).policy(policy));
     let mut client = gateway.client();
-    for method in ["notifications/progress", "notifications/cancelled", "notifications/unheard-of"] {
-        let answer = client.notify(method, json!({ "progressToken": 1, "progress": 1, "requestId": 77 }));
+    for method in ["notifications/progress", "notifications/cancelled", "notifications/unheard-of"]
+    {
+        let answer =
+            client.notify(method, json!({ "progressToken": 1, "progress": 1, "requestId": 77 }));
         assert_eq!((answer.status(), answer.body.len()), (202, 0), "{method}: {}", answer.text());
     }
     assert!(upstream.of_method("notifications/progress").is_empty());
@@ -174,12 +218,15 @@ fn a_notification_is_accepted_at_once_while_the_server_is_silent() {
     }
     let took = began.elapsed();
     assert!(took.as_secs() < 3, "three notifications took {took:?}");
-    upstream.wait_for("the notification is forwarded", |message| message["method"] == "notifications/roots/list_changed");
+    upstream.wait_for("the notification is forwarded", |message| {
+        message["method"] == "notifications/roots/list_changed"
+    });
 }
 
 #[test]
 fn answers_of_a_hundred_clients_with_the_same_ids_are_never_crossed() {
-    for kind in [Kind { stateful: true, ..Kind::default() }, Kind { sse: true, ..Kind::default() }] {
+    for kind in [Kind { stateful: true, ..Kind::default() }, Kind { sse: true, ..Kind::default() }]
+    {
         let upstream = Upstream::start(kind);
         let gateway = Gateway::start(Config::new(upstream.addr));
         let threads: Vec<_> = (0..100)
@@ -188,8 +235,16 @@ fn answers_of_a_hundred_clients_with_the_same_ids_are_never_crossed() {
                 std::thread::spawn(move || {
                     for id in 0..8 {
                         let said = format!("client {number} call {id}");
-                        let answer = client.request_as(&json!(id), "tools/call", json!({ "name": "echo", "arguments": { "message": said } }));
-                        assert_eq!(answer["result"]["content"][0]["text"], said.as_str(), "{answer}");
+                        let answer = client.request_as(
+                            &json!(id),
+                            "tools/call",
+                            json!({ "name": "echo", "arguments": { "message": said } }),
+                        );
+                        assert_eq!(
+                            answer["result"]["content"][0]["text"],
+                            said.as_str(),
+                            "{answer}"
+                        );
                     }
                 })
             })
@@ -197,14 +252,19 @@ fn answers_of_a_hundred_clients_with_the_same_ids_are_never_crossed() {
         let failed = threads.into_iter().filter_map(|thread| thread.join().err()).count();
         assert_eq!(failed, 0, "{kind:?}");
         let rows = gateway.finish();
-        assert_eq!(rows.iter().filter(|row| row.text("method") == "tools/call").count(), 800, "{kind:?}");
+        assert_eq!(
+            rows.iter().filter(|row| row.text("method") == "tools/call").count(),
+            800,
+            "{kind:?}"
+        );
     }
 }
 
 #[test]
 fn clients_of_the_old_transport_share_a_server_without_crossing() {
     let upstream = Upstream::start(Kind { legacy: Some("/sse"), ..Kind::default() });
-    let config = Config::of(json!({ "url": format!("http://{}/sse", upstream.addr), "transport": "sse" }));
+    let config =
+        Config::of(json!({ "url": format!("http://{}/sse", upstream.addr), "transport": "sse" }));
     let gateway = Gateway::start(config);
     let threads: Vec<_> = (0..20)
         .map(|number| {

@@ -1,17 +1,15 @@
 //! The console blocks of the README do what they show.
 //!
 //! Each line that starts with `$ ` is run by `bash`, with this build first on
-//! the path, in a copy of the files that a newcomer has. The lines below it must
-//! come out in that order; `…` stands for anything. A command that ends in `&`
-//! keeps running until the block ends.
+//! the path, in a copy of the files that a newcomer has, while a gateway runs
+//! there as `make run` starts it, but on a port of its own. The lines below a
+//! command must come out in that order; `…` stands for anything.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
-use crate::harness::binary;
+use crate::harness::gateway::Process;
+use crate::harness::{binary, free_port, until};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -60,10 +58,14 @@ fn fits(wanted: &str, line: &str) -> bool {
     let Some(mut left) = line.trim_end().strip_prefix(first) else { return false };
     for (number, part) in rest.iter().enumerate() {
         let last = number + 1 == rest.len();
-        let Some(at) = (if last { left.ends_with(part).then(|| left.len() - part.len()) } else { left.find(part) }) else {
+        let Some(at) = (if last {
+            left.ends_with(part).then(|| left.len() - part.len())
+        } else {
+            left.find(part)
+        }) else {
             return false;
         };
-        left = &left[at + part.len()..];
+        left = left.split_at(at + part.len()).1;
     }
     left.is_empty()
 }
@@ -72,39 +74,35 @@ fn fits(wanted: &str, line: &str) -> bool {
 fn workspace() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in ["config", "policies", "docs", "README.md"] {
-        let copied = Command::new("cp").arg("-r").arg(root().join(name)).arg(dir.path()).status().unwrap();
+        let copied =
+            Command::new("cp").arg("-r").arg(root().join(name)).arg(dir.path()).status().unwrap();
         assert!(copied.success(), "{name} is missing");
     }
     dir
 }
 
-/// The lines that were printed by each command of one block, run in one shell.
-fn run_block(dir: &Path, commands: &[(String, Vec<String>)]) -> Vec<String> {
-    use std::os::unix::process::CommandExt as _;
-    let mut script = String::from("exec 2>&1\n");
+/// What each command of one block printed; they run in one shell.
+fn run_block(dir: &Path, port: u16, commands: &[(String, Vec<String>)]) -> Vec<String> {
+    let mut script = format!(
+        "exec 2>&1\nmcp-proxy() {{ if [ \"$1\" = call ]; then shift; command mcp-proxy call --url http://127.0.0.1:{port}/mcp \"$@\"; \
+         else command mcp-proxy \"$@\"; fi; }}\n"
+    );
     for (command, _) in commands {
         script.push_str(&format!("{command}\necho \"==== end\"\n"));
-        if command.trim_end().ends_with('&') {
-            // The next command must find the listener.
-            script.push_str("for i in $(seq 100); do (exec 3<>/dev/tcp/127.0.0.1/3000) 2>/dev/null && break; sleep 0.1; done\n");
-        }
     }
-    let out = dir.join(".console");
-    let file = std::fs::File::create(&out).unwrap();
-    let path = format!("{}:{}", binary().parent().unwrap().display(), std::env::var_os("PATH").unwrap().to_string_lossy());
-    let mut child = Command::new("timeout")
+    let path = format!(
+        "{}:{}",
+        binary().parent().unwrap().display(),
+        std::env::var_os("PATH").unwrap().to_string_lossy()
+    );
+    let mut command = Command::new("timeout");
+    command
         .args(["60", "bash", "-c", &script])
         .current_dir(dir)
         .env("PATH", path)
-        .stdin(Stdio::null())
-        .stdout(file)
-        .process_group(0)
-        .spawn()
-        .unwrap();
-    child.wait().unwrap();
-    // What a block leaves running in the background ends with it.
-    killpg(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGKILL).unwrap_or_default();
-    let text = std::fs::read_to_string(out).unwrap();
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.split("==== end\n").map(str::to_owned).collect()
 }
 
@@ -115,17 +113,22 @@ fn the_console_blocks_of_the_readme_print_what_they_show() {
     let blocks = blocks(&text, "console");
     assert!(!blocks.is_empty(), "README.md shows no ```console block");
     let dir = workspace();
+    let port = free_port();
+    let mut gateway =
+        Process::spawn(dir.path(), &["run"], &[("MCP_SERVER_PORT".to_owned(), port.to_string())]);
+    until("the gateway of the README listens", || {
+        assert!(gateway.ended().is_none(), "{}", gateway.stderr());
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
     let mut wrong = Vec::new();
     for block in &blocks {
         let commands = commands(block);
         assert!(!commands.is_empty(), "a console block without a command:\n{block}");
-        // Background commands print whenever they like: their lines may come anywhere later.
-        let printed = run_block(dir.path(), &commands);
-        let all: Vec<&str> = printed.iter().flat_map(|part| part.lines()).collect();
+        let printed = run_block(dir.path(), port, &commands);
         for (number, (command, wanted)) in commands.iter().enumerate() {
-            let background = command.trim_end().ends_with('&');
-            let mine: Vec<&str> = printed.get(number).map(|part| part.lines().collect()).unwrap_or_default();
-            let mut lines = if background { all.iter() } else { mine.iter() };
+            let mine: Vec<&str> =
+                printed.get(number).map(|part| part.lines().collect()).unwrap_or_default();
+            let mut lines = mine.iter();
             for line in wanted {
                 if line.trim() != "…" && !lines.any(|printed| fits(line, printed)) {
                     wrong.push(format!("$ {command}\nshows: {line}\nprints:\n{}", mine.join("\n")));
@@ -139,10 +142,17 @@ fn the_console_blocks_of_the_readme_print_what_they_show() {
 
 #[test]
 fn the_first_screen_of_the_readme_is_complete() {
-    let text = std::fs::read_to_string(root().join("README.md")).expect("there is no README.md at the top");
+    let text = std::fs::read_to_string(root().join("README.md"))
+        .expect("there is no README.md at the top");
     let rules = blocks(&text, "rego");
-    assert!(rules.first().is_some_and(|rule| (5..=12).contains(&rule.lines().count())), "about eight lines of Rego come first");
-    assert!(text.contains("31001") || text.contains("policy_denied"), "the deny that it prints is shown");
+    assert!(
+        rules.first().is_some_and(|rule| (5..=12).contains(&rule.lines().count())),
+        "about eight lines of Rego come first"
+    );
+    assert!(
+        text.contains("31001") || text.contains("policy_denied"),
+        "the deny that it prints is shown"
+    );
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::harness::gateway::sample;
-use crate::harness::{Client, Config, Conn, Gateway, Kind, LegacyClient, Upstream, initialize_params, until};
+use crate::harness::{
+    Client, Config, Conn, Gateway, Kind, LegacyClient, Upstream, initialize_params, until,
+};
 
 fn ping() -> serde_json::Value {
     json!({ "jsonrpc": "2.0", "id": 9, "method": "ping" })
@@ -15,11 +17,15 @@ fn ping() -> serde_json::Value {
 fn session_ids_are_long_random_and_visible_ascii() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr));
-    let ids: std::collections::HashSet<String> = (0..20).map(|_| gateway.client().session.expect("no session id")).collect();
+    let ids: std::collections::HashSet<String> =
+        (0..20).map(|_| gateway.client().session.expect("no session id")).collect();
     assert_eq!(ids.len(), 20);
     for id in ids {
         assert!(id.len() >= 22 && id.bytes().all(|byte| (0x21..=0x7e).contains(&byte)), "{id}");
-        assert!(!id.contains("upstream-"), "the id of the server's session is shown to the client: {id}");
+        assert!(
+            !id.contains("upstream-"),
+            "the id of the server's session is shown to the client: {id}"
+        );
     }
 }
 
@@ -42,7 +48,12 @@ fn a_session_that_is_missing_unknown_or_ended_is_refused() {
     assert_eq!(client.post(&ping()).status(), 404, "ended session");
     assert_eq!(client.delete().status(), 404, "ended twice");
     assert_eq!(unknown.delete().status(), 404, "unknown session ended");
-    let conn = Conn::open(gateway.addr()).request("GET", "/mcp", &[("Accept", "text/event-stream"), ("Mcp-Session-Id", "x")], b"");
+    let conn = Conn::open(gateway.addr()).request(
+        "GET",
+        "/mcp",
+        &[("Accept", "text/event-stream"), ("Mcp-Session-Id", "x")],
+        b"",
+    );
     assert_eq!(conn.status(), 404);
 }
 
@@ -54,8 +65,12 @@ fn ending_a_session_ends_its_stream_and_the_session_of_the_server() {
     let mut stream = client.listen();
     client.delete();
     assert_eq!(stream.next().unwrap(), None);
-    until("the server is told", || upstream.received().iter().any(|one| one.head.first_line.starts_with("DELETE ")));
-    until("no session is counted", || sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0));
+    until("the server is told", || {
+        upstream.received().iter().any(|one| one.head.first_line.starts_with("DELETE "))
+    });
+    until("no session is counted", || {
+        sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0)
+    });
 }
 
 #[test]
@@ -85,7 +100,9 @@ fn a_closed_stream_ends_the_session_of_the_old_transport() {
     let page = gateway.scrape();
     assert_eq!(sample(&page, "mcp_proxy_active_sessions", &[]), Some(1.0), "{page}");
     client.events.close();
-    until("the session is gone", || sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0));
+    until("the session is gone", || {
+        sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0)
+    });
     assert_eq!(client.post(&ping()).status(), 404);
 }
 
@@ -94,11 +111,13 @@ fn sessions_over_the_limit_are_refused_until_one_ends() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr).set("session.max_sessions", 3));
     let mut clients: Vec<_> = (0..3).map(|_| gateway.client()).collect();
-    let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize_params() });
+    let body =
+        json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize_params() });
     let refused = Client::new(gateway.addr()).post(&body);
     assert_eq!(refused.status(), 503, "{}", refused.text());
     assert_eq!(refused.json()["error"]["code"], -31009, "{}", refused.text());
-    let stream = Conn::open(gateway.addr()).request("GET", "/sse", &[("Accept", "text/event-stream")], b"");
+    let stream =
+        Conn::open(gateway.addr()).request("GET", "/sse", &[("Accept", "text/event-stream")], b"");
     assert_eq!(stream.status(), 503);
     clients.pop().unwrap().delete();
     gateway.client();
@@ -106,12 +125,22 @@ fn sessions_over_the_limit_are_refused_until_one_ends() {
 
 #[test]
 fn an_idle_session_and_an_old_session_end() {
-    for key in ["session.idle_timeout", "session.ttl"] {
-        let upstream = Upstream::plain();
-        let gateway = Gateway::start(Config::new(upstream.addr).set(key, "300ms"));
-        let mut client = gateway.client();
-        until("the session is gone by itself", || sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0));
-        assert_eq!(client.post(&ping()).status(), 404, "{key}");
+    let upstream = Upstream::plain();
+    let ended =
+        [("idle_timeout", "1h", "300ms"), ("ttl", "300ms", "0s")].map(|(key, ttl, idle)| {
+            let config = Config::new(upstream.addr)
+                .set("session", json!({ "ttl": ttl, "idle_timeout": idle }));
+            let gateway = Gateway::start(config);
+            let (mut client, unused) = (gateway.client(), gateway.client());
+            let began = crate::harness::wait::now();
+            until("the time is over", || began.elapsed() > Duration::from_millis(500));
+            assert_eq!(client.post(&ping()).status(), 404, "{key}");
+            (gateway, unused)
+        });
+    for (gateway, _) in &ended {
+        until("nobody has to ask for a session to end", || {
+            sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]) == Some(0.0)
+        });
     }
 }
 
@@ -122,7 +151,10 @@ fn an_open_stream_keeps_its_session_from_being_idle() {
     let mut old = gateway.legacy_client();
     let began = crate::harness::wait::now();
     until("several idle times have passed", || began.elapsed() > Duration::from_millis(1_500));
-    assert_eq!(old.call("echo", json!({ "message": "here" }))["result"]["content"][0]["text"], "here");
+    assert_eq!(
+        old.call("echo", json!({ "message": "here" }))["result"]["content"][0]["text"],
+        "here"
+    );
 }
 
 #[test]
@@ -144,7 +176,8 @@ fn each_client_has_a_session_of_its_own_at_a_stateful_server() {
 #[test]
 fn the_endpoint_of_the_old_transport_is_relative_and_on_this_gateway() {
     let upstream = Upstream::start(Kind { legacy: Some("/sse"), ..Kind::default() });
-    let config = Config::of(json!({ "url": format!("http://{}/sse", upstream.addr), "transport": "sse" }));
+    let config =
+        Config::of(json!({ "url": format!("http://{}/sse", upstream.addr), "transport": "sse" }));
     let gateway = Gateway::start(config);
     let client = LegacyClient::open(gateway.addr(), "/sse");
     assert!(client.endpoint.starts_with("/message?sessionId="), "{}", client.endpoint);
@@ -170,6 +203,7 @@ fn revisions_are_negotiated_with_the_server() {
         ("Mcp-Session-Id", session.as_str()),
         ("MCP-Protocol-Version", "1999-01-01"),
     ];
-    let answer = Conn::open(gateway.addr()).request("POST", "/mcp", &headers, ping().to_string().as_bytes());
+    let answer =
+        Conn::open(gateway.addr()).request("POST", "/mcp", &headers, ping().to_string().as_bytes());
     assert_eq!(answer.status(), 400, "an unknown revision in the header: {}", answer.text());
 }

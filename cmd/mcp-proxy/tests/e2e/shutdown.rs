@@ -33,7 +33,8 @@ fn open_streams_do_not_delay_the_end() {
 #[test]
 fn a_call_in_flight_is_answered_before_the_end() {
     let upstream = Upstream::plain();
-    let mut gateway = Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "10s"));
+    let mut gateway =
+        Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "10s"));
     let mut client = gateway.client();
     let _stream = client.listen();
     let mut old = gateway.legacy_client();
@@ -55,7 +56,8 @@ fn a_call_in_flight_is_answered_before_the_end() {
 #[test]
 fn a_call_that_never_ends_does_not_outlast_the_grace() {
     let upstream = Upstream::plain();
-    let mut gateway = Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "500ms"));
+    let mut gateway =
+        Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "500ms"));
     let mut client = gateway.client();
     client.send(&hold());
     upstream.wait_for("the call arrives", |message| message["params"]["name"] == "hold");
@@ -70,7 +72,8 @@ fn a_call_that_never_ends_does_not_outlast_the_grace() {
 #[test]
 fn readiness_ends_before_the_gateway_does() {
     let upstream = Upstream::plain();
-    let mut gateway = Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "10s"));
+    let mut gateway =
+        Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "10s"));
     let mut client = gateway.client();
     client.send(&hold());
     upstream.wait_for("the call arrives", |message| message["params"]["name"] == "hold");
@@ -88,7 +91,8 @@ fn sigint_ends_it_too_and_a_second_signal_at_once() {
     gateway.process.signal(Signal::SIGINT);
     assert_eq!(gateway.process.wait(), Some(0));
 
-    let mut gateway = Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "60s"));
+    let mut gateway =
+        Gateway::start(Config::new(upstream.addr).set("server.graceful_shutdown", "60s"));
     let mut client = gateway.client();
     client.send(&hold());
     upstream.wait_for("the call arrives", |message| message["params"]["name"] == "hold");

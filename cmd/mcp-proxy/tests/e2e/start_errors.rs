@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 
-use crate::harness::{Config, run_in};
+use crate::harness::python::sql;
+use crate::harness::{Config, Gateway, Upstream, run_in};
 
 fn config() -> Config {
     Config::of(json!({ "url": "http://127.0.0.1:1/mcp", "transport": "http" }))
@@ -47,21 +48,61 @@ fn a_file_that_is_not_right_names_file_line_key_and_remedy() {
     let cases: &[(&str, &str, &[&str])] = &[
         ("unknown key", "policy:\n  mdoe: enforce\n", &["proxy.yaml", "4", "mdoe", "mode"]),
         ("unknown section", "polcy:\n  mode: enforce\n", &["proxy.yaml", "3", "polcy", "policy"]),
-        ("unknown nested key", "server:\n  listen:\n    prot: 3000\n", &["proxy.yaml", "5", "prot", "port"]),
-        ("wrong type", "server:\n  listen:\n    port: many\n", &["proxy.yaml", "5", "port", "many"]),
-        ("port too large", "server:\n  listen:\n    port: 70000\n", &["proxy.yaml", "5", "port", "70000"]),
-        ("wrong boolean", "policy:\n  enabled: perhaps\n", &["proxy.yaml", "4", "enabled", "perhaps"]),
-        ("wrong choice", "policy:\n  mode: lenient\n", &["proxy.yaml", "4", "mode", "lenient", "enforce", "audit"]),
-        ("wrong duration", "server:\n  read_timeout: soon\n", &["proxy.yaml", "4", "read_timeout", "soon", "30s"]),
-        ("negative duration", "server:\n  read_timeout: -5s\n", &["proxy.yaml", "4", "read_timeout"]),
-        ("duplicate key", "policy:\n  mode: enforce\n  mode: audit\n", &["proxy.yaml", "5", "mode"]),
-        ("duplicate section", "policy:\n  mode: enforce\npolicy:\n  mode: audit\n", &["proxy.yaml", "5", "policy"]),
+        (
+            "unknown nested key",
+            "server:\n  listen:\n    prot: 3000\n",
+            &["proxy.yaml", "5", "prot", "port"],
+        ),
+        (
+            "wrong type",
+            "server:\n  listen:\n    port: many\n",
+            &["proxy.yaml", "5", "port", "many"],
+        ),
+        (
+            "port too large",
+            "server:\n  listen:\n    port: 70000\n",
+            &["proxy.yaml", "5", "port", "70000"],
+        ),
+        (
+            "wrong boolean",
+            "policy:\n  enabled: perhaps\n",
+            &["proxy.yaml", "4", "enabled", "perhaps"],
+        ),
+        (
+            "wrong choice",
+            "policy:\n  mode: lenient\n",
+            &["proxy.yaml", "4", "mode", "lenient", "enforce", "audit"],
+        ),
+        (
+            "wrong duration",
+            "server:\n  read_timeout: soon\n",
+            &["proxy.yaml", "4", "read_timeout", "soon", "30s"],
+        ),
+        (
+            "negative duration",
+            "server:\n  read_timeout: -5s\n",
+            &["proxy.yaml", "4", "read_timeout"],
+        ),
+        (
+            "duplicate key",
+            "policy:\n  mode: enforce\n  mode: audit\n",
+            &["proxy.yaml:", "mode", "duplicate"],
+        ),
+        (
+            "duplicate section",
+            "policy:\n  mode: enforce\npolicy:\n  mode: audit\n",
+            &["proxy.yaml:", "policy", "duplicate"],
+        ),
         ("malformed YAML", "policy:\n  mode: [enforce\n", &["proxy.yaml"]),
         ("tab", "policy:\n\tmode: enforce\n", &["proxy.yaml", "4"]),
         ("a list for a section", "policy:\n  - enforce\n", &["proxy.yaml", "policy"]),
         ("a feature that is not built", "tls:\n  enabled: true\n", &["proxy.yaml", "tls"]),
         ("wrong level", "logging:\n  level: loud\n", &["proxy.yaml", "4", "level", "loud"]),
-        ("wrong transport", "server:\n  transport: carrier-pigeon\n", &["proxy.yaml", "4", "transport", "carrier-pigeon"]),
+        (
+            "wrong transport",
+            "server:\n  transport: carrier-pigeon\n",
+            &["proxy.yaml", "4", "transport", "carrier-pigeon"],
+        ),
     ];
     for (name, yaml, parts) in cases {
         refused_yaml(name, &format!("{base}{yaml}"), parts);
@@ -70,8 +111,16 @@ fn a_file_that_is_not_right_names_file_line_key_and_remedy() {
 
 #[test]
 fn an_upstream_section_that_is_not_right_is_refused() {
-    refused_yaml("both", "upstream:\n  url: \"http://127.0.0.1:1\"\n  command: [\"true\"]\n", &["upstream", "url", "command"]);
-    refused_yaml("not a URL", "upstream:\n  url: \"not a url\"\n", &["url", "not a url"]);
+    refused_yaml(
+        "both",
+        "upstream:\n  url: \"http://127.0.0.1:1\"\n  command: [\"true\"]\n",
+        &["upstream", "url", "command"],
+    );
+    refused_yaml(
+        "not a URL",
+        "upstream:\n  url: \"not a url\"\n",
+        &["proxy.yaml:2", "upstream.url"],
+    );
     refused_yaml("another scheme", "upstream:\n  url: \"ftp://127.0.0.1/\"\n", &["url", "ftp"]);
     refused_yaml("a list", "- upstream\n", &["proxy.yaml"]);
 }
@@ -101,7 +150,8 @@ fn a_file_that_is_not_there_or_not_text_is_refused() {
 fn a_variable_that_is_not_right_is_named() {
     for (name, value, parts) in [
         ("MCP_SERVER_PORT", "many", &["MCP_SERVER_PORT", "many"][..]),
-        ("MCP_SERVER_PORT", "tcp://10.0.0.1:3000", &["MCP_SERVER_PORT", "tcp://10.0.0.1:3000", "Kubernetes"]),
+        ("MCP_POLICY_MODE", "", &["MCP_POLICY_MODE"]),
+        ("MCP_SERVER_PORT", "", &["MCP_SERVER_PORT"]),
         ("MCP_AUDIT_ENABLED", "maybe", &["MCP_AUDIT_ENABLED", "maybe"]),
         ("MCP_POLICY_MODE", "lenient", &["MCP_POLICY_MODE", "lenient"]),
         ("MCP_SERVER_READ_TIMEOUT", "soon", &["MCP_SERVER_READ_TIMEOUT", "soon"]),
@@ -118,9 +168,14 @@ fn a_variable_that_is_not_right_is_named() {
 fn an_unknown_variable_is_warned_about() {
     let config = config().env("MCP_POLICY_MOED", "audit");
     config.write();
-    let output = run_in(config.root(), &["config", "validate", "--config", "proxy.yaml"], &config.env);
+    let output =
+        run_in(config.root(), &["config", "validate", "--config", "proxy.yaml"], &config.env);
     assert_eq!(output.code, 0, "{}", output.stderr);
-    assert!(output.stderr.contains("MCP_POLICY_MOED") && output.stderr.contains("MCP_POLICY_MODE"), "{}", output.stderr);
+    assert!(
+        output.stderr.contains("MCP_POLICY_MOED") && output.stderr.contains("MCP_POLICY_MODE"),
+        "{}",
+        output.stderr
+    );
 }
 
 #[test]
@@ -128,11 +183,30 @@ fn a_policy_that_is_not_right_names_file_and_line() {
     let package = "package mcp.policy\n\n";
     let cases: &[(&str, &str, &[&str])] = &[
         ("syntax error", "allow if {\n", &["main.rego"]),
-        ("syntax error in line 4", "default allow := false\nallow if if\n", &["main.rego", "4"]),
+        (
+            "syntax error in line 4",
+            "default allow := false\nallow if input.tool ==\n",
+            &["main.rego", "4"],
+        ),
+        ("a typing error", "default allow := false\n\nallow if if\n", &["main.rego:5"]),
+        (
+            "old and new syntax",
+            "default allow := false\n\nallow if {\n\tinput.tool == \"a\"\n}\n\ndeny { input.tool == \"b\" }\n",
+            &["main.rego"],
+        ),
+        (
+            "old and new partial rules",
+            "violations contains msg if {\n\tmsg := \"no\"\n}\n\ndeny { input.tool == \"b\" }\n",
+            &["main.rego"],
+        ),
         ("recursion", "allow if p(1)\n\np(x) if q(x)\n\nq(x) if p(x)\n", &["main.rego", "recurs"]),
         ("recursion of rules", "allow if a\n\na if b\n\nb if a\n", &["main.rego", "recurs"]),
         ("unknown builtin", "allow if launch.rockets(1)\n", &["main.rego", "launch.rockets"]),
-        ("no network in a policy", "allow if http.send({\"url\": \"http://127.0.0.1\"}).status_code == 200\n", &["main.rego", "http.send"]),
+        (
+            "no network in a policy",
+            "allow if http.send({\"url\": \"http://127.0.0.1\"}).status_code == 200\n",
+            &["main.rego", "http.send"],
+        ),
         ("unknown function", "allow if nobody(input)\n", &["main.rego", "nobody"]),
         ("unsafe variable", "allow if x == y\n", &["main.rego", "3"]),
         ("mistyped input", "allow if input.usrname == \"a\"\n", &["main.rego", "3", "usrname"]),
@@ -142,7 +216,11 @@ fn a_policy_that_is_not_right_names_file_and_line() {
     }
     refused_tree("no package", config().policy("allow := true\n"), &["main.rego"]);
     refused_tree("binary", config().policy("\0\u{1}"), &["main.rego"]);
-    refused_tree("another package only", config().policy("package other\n\nallow := true\n"), &["mcp.policy"]);
+    refused_tree(
+        "another package only",
+        config().policy("package other\n\nallow := true\n"),
+        &["mcp.policy"],
+    );
 }
 
 #[test]
@@ -162,7 +240,11 @@ fn a_data_file_that_is_not_right_is_named() {
     refused_tree("malformed JSON", with("data.json", "{\"a\": [1,\n2,}\n"), &["data.json", "2"]);
     refused_tree("malformed YAML", with("data.yaml", "a: [1\nb: 2\n"), &["data.yaml"]);
     refused_tree("not an object", with("data.json", "[1, 2]"), &["data.json"]);
-    refused_tree("missing", config().set("policy.data_file", "no-data.json"), &["no-data.json", "data_file"]);
+    refused_tree(
+        "missing",
+        config().set("policy.data_file", "no-data.json"),
+        &["no-data.json", "data_file"],
+    );
     refused_tree("beside the rules", config().file("policies/data.json", "{"), &["data.json"]);
 }
 
@@ -176,7 +258,11 @@ fn a_port_in_use_is_named() {
         let output = run_in(config.root(), &["run", "--config", "proxy.yaml"], &[]);
         assert_eq!(output.code, 2, "{key}: {}", output.stderr);
         assert!(output.stderr.contains(&port.to_string()), "{key}: {}", output.stderr);
-        assert!(output.stderr.contains(&format!("{key}.port")), "{key}: which key to change: {}", output.stderr);
+        assert!(
+            output.stderr.contains(&format!("{key}.port")),
+            "{key}: which key to change: {}",
+            output.stderr
+        );
     }
     let same = config();
     let port = same.port;
@@ -188,13 +274,18 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_database_that_cannot_be_written_is_named() {
-    refused_tree("in no folder", config().set("audit.db_path", "no/such/folder/audit.db"), &["no/such/folder", "db_path"]);
+    refused_tree(
+        "in no folder",
+        config().set("audit.db_path", "no/such/folder/audit.db"),
+        &["no/such/folder", "db_path"],
+    );
     let below_a_file = config().file("plain", "x").set("audit.db_path", "plain/audit.db");
     refused_tree("below a file", below_a_file, &["plain/audit.db", "db_path"]);
     let folder = config().set("audit.db_path", "folder");
     std::fs::create_dir(folder.at("folder")).unwrap();
     refused_tree("a folder", folder, &["folder", "db_path"]);
-    let garbage = config().file("audit.db", &"this is not a database, but it is long enough\n".repeat(100));
+    let garbage =
+        config().file("audit.db", &"this is not a database, but it is long enough\n".repeat(100));
     let text = std::fs::read(garbage.db()).unwrap();
     garbage.write();
     refused("not a database", &garbage, &["audit.db"]);
@@ -203,16 +294,21 @@ fn a_database_that_cannot_be_written_is_named() {
 
 #[test]
 fn a_database_of_a_newer_version_is_refused() {
-    let config = config();
-    crate::harness::python::sql(&config.db(), "PRAGMA user_version = 9999");
-    config.write();
-    refused("newer", &config, &["audit.db", "9999"]);
+    let upstream = Upstream::plain();
+    let finished = Gateway::start(Config::new(upstream.addr)).stop();
+    sql(&finished.config.db(), "PRAGMA user_version = 9999");
+    refused("newer", &finished.config, &["audit.db", "9999"]);
 }
 
 #[test]
-fn an_empty_variable_counts_as_not_set() {
-    let config = config().env("MCP_POLICY_MODE", "").env("MCP_SERVER_PORT", "");
-    config.write();
-    let output = run_in(config.root(), &["config", "validate", "--config", "proxy.yaml"], &config.env);
-    assert_eq!(output.code, 0, "{}", output.stderr);
+fn a_variable_that_kubernetes_made_up_is_explained_and_not_used() {
+    let config = config().env("MCP_SERVER_PORT", "tcp://10.0.0.1:3000");
+    let gateway = Gateway::start_unready(config);
+    for part in ["MCP_SERVER_PORT", "tcp://10.0.0.1:3000", "Kubernetes", "MCP_SERVER_LISTEN_PORT"] {
+        assert!(
+            gateway.process.stderr().contains(part),
+            "{part} is not in {}",
+            gateway.process.stderr()
+        );
+    }
 }

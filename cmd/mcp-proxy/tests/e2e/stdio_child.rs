@@ -41,7 +41,16 @@ for line in sys.stdin:
 fn config() -> Config {
     let config = Config::of(json!({})).file("server.py", SERVER);
     let script = config.at("server.py").to_str().unwrap().to_owned();
-    config.set("upstream.command", json!(["python3", "-u", script, "$(touch pwned); `touch pwned` && touch pwned", "two words"]))
+    config.set(
+        "upstream.command",
+        json!([
+            "python3",
+            "-u",
+            script,
+            "$(touch pwned); `touch pwned` && touch pwned",
+            "two words"
+        ]),
+    )
 }
 
 fn alive(pid: &str) -> bool {
@@ -114,13 +123,20 @@ fn garbage_and_screams_of_the_child_are_kept_from_the_client() {
     let mut client = gateway.client();
     assert_eq!(client.call_text("garbage", json!({})), "ran garbage");
     assert_eq!(client.call_text("scream", json!({})), "ran scream");
-    until("stderr of the child is in the log", || gateway.process.stderr().contains("scream on stderr"));
-    assert!(!gateway.process.stderr().contains('\u{1b}'), "a control character of the child reached the log");
+    until("stderr of the child is in the log", || {
+        gateway.process.stderr().contains("scream on stderr")
+    });
+    assert!(
+        !gateway.process.stderr().contains('\u{1b}'),
+        "a control character of the child reached the log"
+    );
 }
 
 #[test]
 fn a_line_without_end_does_not_fill_the_memory() {
-    let gateway = Gateway::start(config().set("upstream.max_message_bytes", 100_000).set("upstream.timeout", "3s"));
+    let gateway = Gateway::start(
+        config().set("upstream.max_message_bytes", 100_000).set("upstream.timeout", "3s"),
+    );
     let mut client = gateway.client();
     let answer = client.call("long_line", json!({ "bytes": 300_000 }));
     assert!(answer["error"].is_object() || text(&answer) == "ran long_line", "{answer}");
@@ -145,10 +161,17 @@ fn a_command_that_is_not_there_is_an_error_that_names_it() {
     let mut gateway = Gateway::launch(config);
     // Either the start is refused, or the gateway serves errors and is not ready.
     let status = until_some("the gateway gives up or says it is not ready", || {
-        gateway.process.ended().and_then(|status| status.code()).or_else(|| gateway.ready().map(i32::from))
+        gateway
+            .process
+            .ended()
+            .and_then(|status| status.code())
+            .or_else(|| gateway.ready().map(i32::from))
     });
     assert!(matches!(status, 2 | 503), "{status}");
-    until("the log names the command", || gateway.process.stderr().contains("/no/such/program"));
+    until("the log or the probe names the command", || {
+        let probe = if status == 503 { gateway.probe("/ready").text() } else { String::new() };
+        (gateway.process.stderr() + &probe).contains("/no/such/program")
+    });
 }
 
 #[test]
@@ -157,7 +180,8 @@ fn run_with_a_command_needs_no_configuration() {
     let port = free_port();
     let program = binary();
     let env = [("MCP_SERVER_PORT".to_owned(), port.to_string())];
-    let mut process = Process::spawn(dir.path(), &["run", "--", program.to_str().unwrap(), "demo-server"], &env);
+    let mut process =
+        Process::spawn(dir.path(), &["run", "--", program.to_str().unwrap(), "demo-server"], &env);
     let addr = std::net::SocketAddr::from(([127, 0, 0, 1], port));
     until("it listens", || {
         assert!(process.ended().is_none(), "{}", process.stderr());
@@ -170,7 +194,8 @@ fn run_with_a_command_needs_no_configuration() {
     assert_ne!(answer["error"]["code"], -31001, "without a file the mode is audit: {answer}");
     process.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(process.wait(), Some(0));
-    let logs: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let logs: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let db = logs.iter().find(|path| path.extension().is_some_and(|end| end == "db"));
     if let Some(db) = db {
         assert!(rows(db).len() >= 4);

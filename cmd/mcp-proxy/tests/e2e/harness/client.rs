@@ -32,7 +32,14 @@ pub(crate) struct Client {
 impl Client {
     #[track_caller]
     pub(crate) fn new(addr: SocketAddr) -> Self {
-        Self { addr, conn: Conn::open(addr), session: None, next_id: 1, seen: Vec::new(), path: "/mcp".to_owned() }
+        Self {
+            addr,
+            conn: Conn::open(addr),
+            session: None,
+            next_id: 1,
+            seen: Vec::new(),
+            path: "/mcp".to_owned(),
+        }
     }
 
     /// Another client of the same session, on a connection of its own.
@@ -80,7 +87,8 @@ impl Client {
     #[track_caller]
     pub(crate) fn send_raw(&mut self, body: &[u8]) {
         let owned = self.headers();
-        let headers: Vec<(&str, &str)> = owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let headers: Vec<(&str, &str)> =
+            owned.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         self.conn.send("POST", &self.path, &headers, body).expect("cannot write");
     }
 
@@ -89,9 +97,13 @@ impl Client {
     pub(crate) fn post_raw(&mut self, body: &[u8]) -> Response {
         self.send_raw(body);
         let answer = self.conn.read_response().unwrap_or_else(|error| {
-            panic!("no whole answer to {}: {error}", String::from_utf8_lossy(&body[..body.len().min(200)]))
+            panic!(
+                "no whole answer to {}: {error}",
+                String::from_utf8_lossy(&body[..body.len().min(200)])
+            )
         });
-        if answer.head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        if answer.head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        {
             self.conn = Conn::open(self.addr);
         }
         answer
@@ -119,7 +131,8 @@ impl Client {
     #[track_caller]
     pub(crate) fn request_as(&mut self, id: &Value, method: &str, params: Value) -> Value {
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
-        let head = self.conn.read_head().unwrap_or_else(|error| panic!("no answer to {method}: {error}"));
+        let head =
+            self.conn.read_head().unwrap_or_else(|error| panic!("no answer to {method}: {error}"));
         self.read_answer(&head, id)
     }
 
@@ -137,8 +150,9 @@ impl Client {
         } else {
             self.conn.read_body().expect("the answer broke off")
         };
-        let answer: Value = serde_json::from_slice(&body)
-            .unwrap_or_else(|error| panic!("{} is not JSON: {error}: {:?}", head.first_line, String::from_utf8_lossy(&body)));
+        let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|error| {
+            panic!("{} is not JSON: {error}: {:?}", head.first_line, String::from_utf8_lossy(&body))
+        });
         assert_eq!(&answer["id"], id, "{answer}");
         answer
     }
@@ -164,7 +178,11 @@ impl Client {
         let fresh = Conn::open(self.addr);
         let mut conn = std::mem::replace(&mut self.conn, fresh);
         let head = conn.read_head().expect("no answer");
-        assert!(head.is_event_stream(), "{head:?}: {}", String::from_utf8_lossy(&conn.read_body().unwrap()));
+        assert!(
+            head.is_event_stream(),
+            "{head:?}: {}",
+            String::from_utf8_lossy(&conn.read_body().unwrap())
+        );
         Events::of(conn)
     }
 
@@ -173,7 +191,11 @@ impl Client {
     pub(crate) fn listen(&self) -> Events {
         let mut conn = Conn::open(self.addr);
         let session = self.session.clone().unwrap_or_default();
-        let headers = [("Accept", "text/event-stream"), ("Mcp-Session-Id", &session), ("MCP-Protocol-Version", REVISION)];
+        let headers = [
+            ("Accept", "text/event-stream"),
+            ("Mcp-Session-Id", &session),
+            ("MCP-Protocol-Version", REVISION),
+        ];
         conn.send("GET", &self.path, &headers, b"").unwrap();
         let head = conn.read_head().expect("no answer to GET");
         assert_eq!(head.status(), 200, "{head:?}");
@@ -194,10 +216,8 @@ impl Client {
         text.unwrap_or_else(|| panic!("no text from {tool}: {answer}")).to_owned()
     }
 
-    /// Sends a message and drops the connection without reading the answer.
-    #[track_caller]
-    pub(crate) fn abandon(mut self, message: &Value) {
-        self.send(message);
+    /// Closes the connection, whatever is on its way.
+    pub(crate) fn hang_up(&self) {
         self.conn.close();
     }
 

@@ -14,12 +14,10 @@ pub(crate) const NO_DELETE: &str = r#"package mcp.policy
 
 default allow := true
 
-violations contains msg if {
+violations contains {"msg": msg, "rule": "no_delete"} if {
 	input.tool == "delete_file"
 	msg := sprintf("nobody may delete %v", [object.get(input.arguments, "path", "anything")])
 }
-
-matched_rule := "no_delete" if count(violations) > 0
 "#;
 
 /// What a gateway is started with. The file is JSON, which is YAML too.
@@ -73,7 +71,11 @@ impl Config {
     /// Takes one key away.
     pub(crate) fn unset(mut self, path: &str) -> Self {
         let (parent, leaf) = path.rsplit_once('.').unwrap_or(("", path));
-        let pointer = if parent.is_empty() { String::new() } else { format!("/{}", parent.replace('.', "/")) };
+        let pointer = if parent.is_empty() {
+            String::new()
+        } else {
+            format!("/{}", parent.replace('.', "/"))
+        };
         self.tree.pointer_mut(&pointer).unwrap().as_object_mut().unwrap().remove(leaf);
         self
     }

@@ -39,7 +39,8 @@ pub(crate) fn run(args: &[&str]) -> Output {
 #[track_caller]
 pub(crate) fn run_in(dir: &Path, args: &[&str], env: &[(String, String)]) -> Output {
     let mut process = Process::spawn(dir, args, env);
-    let code = process.wait().unwrap_or_else(|| panic!("{args:?} did not end: {}", process.stderr()));
+    let code =
+        process.wait().unwrap_or_else(|| panic!("{args:?} did not end: {}", process.stderr()));
     Output { code, stdout: process.stdout(), stderr: process.stderr() }
 }
 
@@ -131,6 +132,7 @@ fn collect(mut from: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> J
 pub(crate) struct Finished {
     pub(crate) config: Config,
     pub(crate) code: i32,
+    pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
@@ -177,7 +179,11 @@ impl Gateway {
     #[track_caller]
     pub(crate) fn launch(config: Config) -> Self {
         let file = config.write();
-        let process = Process::spawn(config.root(), &["run", "--config", file.to_str().unwrap()], &config.env);
+        let process = Process::spawn(
+            config.root(),
+            &["run", "--config", file.to_str().unwrap()],
+            &config.env,
+        );
         Self { process, config }
     }
 
@@ -198,7 +204,8 @@ impl Gateway {
     /// The whole text of the metrics page.
     #[track_caller]
     pub(crate) fn scrape(&self) -> String {
-        let answer = probe(self.config.metrics, "/metrics").expect("nobody listens at the metrics port");
+        let answer =
+            probe(self.config.metrics, "/metrics").expect("nobody listens at the metrics port");
         assert_eq!(answer.status(), 200);
         answer.text()
     }
@@ -224,9 +231,9 @@ impl Gateway {
     pub(crate) fn stop(mut self) -> Finished {
         self.process.signal(Signal::SIGTERM);
         let code = self.process.wait();
-        let stderr = self.process.stderr();
+        let (stdout, stderr) = (self.process.stdout(), self.process.stderr());
         let code = code.unwrap_or_else(|| panic!("SIGTERM did not end the gateway: {stderr}"));
-        Finished { config: self.config, code, stderr }
+        Finished { config: self.config, code, stdout, stderr }
     }
 
     /// Stops, demands a clean end, and reads the whole log.
@@ -261,7 +268,8 @@ pub(crate) fn sample(page: &str, name: &str, labels: &[(&str, &str)]) -> Option<
         .filter_map(|line| {
             let (series, value) = line.rsplit_once(' ')?;
             let (family, given) = series.split_once('{').unwrap_or((series, ""));
-            let fits = |(key, wanted): &(&str, &str)| given.contains(&format!("{key}=\"{wanted}\""));
+            let fits =
+                |(key, wanted): &(&str, &str)| given.contains(&format!("{key}=\"{wanted}\""));
             (family == name && labels.iter().all(fits)).then(|| value.parse().ok())?
         })
         .collect();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::wait::PATIENCE;
+use super::wait::{PATIENCE, now};
 
 /// First line and header fields of a message; names are lower case.
 #[derive(Clone, Debug, Default)]
@@ -49,8 +49,9 @@ impl Response {
 
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|error| panic!("answer {} is not JSON ({error}): {}", self.status(), self.text()))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("answer {} is not JSON ({error}): {}", self.status(), self.text())
+        })
     }
 }
 
@@ -112,12 +113,15 @@ impl Conn {
                 head.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
             }
         }
-        let chunked = head.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked"));
+        let chunked =
+            head.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked"));
         let length = head.header("content-length").and_then(|value| value.parse().ok());
         self.left = match (chunked, length) {
             (true, _) => Left::Chunk(0),
             (false, Some(length)) => Left::Bytes(length),
-            (false, None) if matches!(head.status(), 200..=203 | 205..=299 | 400..) => Left::UntilClose,
+            (false, None) if matches!(head.status(), 200..=203 | 205..=299 | 400..) => {
+                Left::UntilClose
+            }
             (false, None) => Left::Bytes(0),
         };
         Ok(head)
@@ -149,13 +153,22 @@ impl Conn {
     }
 
     /// Writes one request; `Host` and `Content-Length` are added when missing.
-    pub(crate) fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
+    pub(crate) fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<()> {
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
         let has = |name: &str| headers.iter().any(|(key, _)| key.eq_ignore_ascii_case(name));
         if !has("host") {
             text.push_str(&format!("Host: {}\r\n", self.io.get_ref().peer_addr()?));
         }
-        if !has("content-length") && !has("transfer-encoding") && (method == "POST" || !body.is_empty()) {
+        if !has("content-length")
+            && !has("transfer-encoding")
+            && (method == "POST" || !body.is_empty())
+        {
             text.push_str(&format!("Content-Length: {}\r\n", body.len()));
         }
         for (name, value) in headers {
@@ -168,15 +181,23 @@ impl Conn {
     }
 
     #[track_caller]
-    pub(crate) fn request(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+    pub(crate) fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
         self.send(method, path, headers, body).expect("cannot write the request");
-        self.read_response().unwrap_or_else(|error| panic!("no whole answer to {method} {path}: {error}"))
+        self.read_response()
+            .unwrap_or_else(|error| panic!("no whole answer to {method} {path}: {error}"))
     }
 
     fn next_chunk(&mut self) -> Result<u64> {
         let line = self.read_line()?;
         let size = line.split(';').next().unwrap_or_default().trim();
-        let size = u64::from_str_radix(size, 16).map_err(|_| Error::from(ErrorKind::InvalidData))?;
+        let size =
+            u64::from_str_radix(size, 16).map_err(|_| Error::from(ErrorKind::InvalidData))?;
         if size == 0 {
             while !self.read_line()?.is_empty() {}
             self.left = Left::Bytes(0);
@@ -229,7 +250,8 @@ pub(crate) struct Event {
 impl Event {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("event is not JSON ({error}): {}", self.data))
+        serde_json::from_str(&self.data)
+            .unwrap_or_else(|error| panic!("event is not JSON ({error}): {}", self.data))
     }
 }
 
@@ -253,7 +275,12 @@ impl Events {
     pub(crate) fn next(&mut self) -> Result<Option<Event>> {
         let mut event = Event::default();
         let mut has_data = false;
+        let deadline = now() + PATIENCE;
         loop {
+            if now() > deadline {
+                // Comments that keep the stream alive keep no test waiting.
+                return Err(Error::from(ErrorKind::TimedOut));
+            }
             let mut line = String::new();
             if self.lines.read_line(&mut line)? == 0 {
                 return Ok(None);

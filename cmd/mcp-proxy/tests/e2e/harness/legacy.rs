@@ -35,7 +35,8 @@ impl LegacyClient {
         let params = json!({ "protocolVersion": "2024-11-05", "capabilities": {}, "clientInfo": { "name": "old", "version": "1" } });
         let answer = self.request("initialize", params);
         assert!(answer["result"].is_object(), "{answer}");
-        let accepted = self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+        let accepted =
+            self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
         assert_eq!(accepted.status(), 202);
         answer
     }
@@ -43,7 +44,12 @@ impl LegacyClient {
     #[track_caller]
     pub(crate) fn post(&self, message: &Value) -> Response {
         let headers = [("Content-Type", "application/json")];
-        Conn::open(self.addr).request("POST", &self.endpoint, &headers, message.to_string().as_bytes())
+        Conn::open(self.addr).request(
+            "POST",
+            &self.endpoint,
+            &headers,
+            message.to_string().as_bytes(),
+        )
     }
 
     /// Posts a request and waits on the stream for the answer with its id.
@@ -51,7 +57,8 @@ impl LegacyClient {
     pub(crate) fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.next_id;
         self.next_id += 1;
-        let accepted = self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
+        let accepted =
+            self.post(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }));
         assert_eq!(accepted.status(), 202, "{}", accepted.text());
         loop {
             let message = self.events.next_message();

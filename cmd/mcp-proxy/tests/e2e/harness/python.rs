@@ -18,7 +18,13 @@ print(json.dumps([dict(row) for row in found]))
 /// The rows that `query` yields, each an object with the names of the columns.
 #[track_caller]
 pub(crate) fn sql(db: &Path, query: &str) -> Vec<Value> {
-    let output = Command::new("python3").arg("-c").arg(SCRIPT).arg(db).arg(query).output().expect("python3 is needed");
+    let output = Command::new("python3")
+        .arg("-c")
+        .arg(SCRIPT)
+        .arg(db)
+        .arg(query)
+        .output()
+        .expect("python3 is needed");
     assert!(output.status.success(), "{query}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -29,7 +29,16 @@ impl Row {
 /// All rows of the log, oldest first. Reads an array as well as one object a line.
 #[track_caller]
 pub(crate) fn rows(db: &Path) -> Vec<Row> {
-    let output = run(&["audit", "query", "--db", db.to_str().unwrap(), "--format", "json", "--limit", "100000"]);
+    let output = run(&[
+        "audit",
+        "query",
+        "--db",
+        db.to_str().unwrap(),
+        "--format",
+        "json",
+        "--limit",
+        "100000",
+    ]);
     assert_eq!(output.code, 0, "audit query: {}", output.stderr);
     let mut found = parse(&output.stdout);
     found.sort_by_key(|row| row.number("seq").or_else(|| row.number("id")));
@@ -43,7 +52,10 @@ pub(crate) fn parse(text: &str) -> Vec<Row> {
         let list: Vec<Value> = serde_json::from_str(text).unwrap();
         return list.into_iter().map(Row).collect();
     }
-    text.lines().filter(|line| !line.is_empty()).map(|line| Row(serde_json::from_str(line).unwrap())).collect()
+    text.lines()
+        .filter(|line| !line.is_empty())
+        .map(|line| Row(serde_json::from_str(line).unwrap()))
+        .collect()
 }
 
 /// The only row of that method and tool.

@@ -17,6 +17,7 @@ pub(crate) fn answer(shared: &Arc<Shared>, message: &Value, reply: &mut Reply<'_
     let result = match method {
         "initialize" => initialize(params),
         "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => json!({}),
+        "tools/list" if params["cursor"].is_string() => return odd_list(shared, id, params, reply),
         "tools/list" => tools(),
         "resources/list" => json!({ "resources": [
             { "uri": "demo://open.txt", "name": "open" }, { "uri": "demo://secret.txt", "name": "secret" } ] }),
@@ -24,7 +25,9 @@ pub(crate) fn answer(shared: &Arc<Shared>, message: &Value, reply: &mut Reply<'_
             { "uriTemplate": "demo://open/{x}", "name": "open" }, { "uriTemplate": "demo://secret/{x}", "name": "secret" } ] }),
         "prompts/list" => json!({ "prompts": [{ "name": "open" }, { "name": "secret" }] }),
         "resources/read" => json!({ "contents": [{ "uri": params["uri"], "text": "content" }] }),
-        "prompts/get" => json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": "do" } }] }),
+        "prompts/get" => {
+            json!({ "messages": [{ "role": "user", "content": { "type": "text", "text": "do" } }] })
+        }
         "completion/complete" => json!({ "completion": { "values": ["a"] } }),
         "tools/call" => return call(shared, id, params, reply),
         _ => {
@@ -57,6 +60,60 @@ fn tools() -> Value {
     json!({ "tools": list.collect::<Vec<_>>(), "x-page": 7 })
 }
 
+/// Ways of answering a list that a filter must not overlook.
+fn odd_list(shared: &Arc<Shared>, id: &Value, params: &Value, reply: &mut Reply<'_>) {
+    let list = json!({ "jsonrpc": "2.0", "id": id, "result": tools() });
+    let events = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type:";
+    match params["cursor"].as_str().unwrap_or_default() {
+        "odd type" => reply.status(
+            "200 OK",
+            "Content-Type: Application/JSON ;charset=utf-8\r\n",
+            &list.to_string(),
+        ),
+        "no type" => reply.status("200 OK", "", &list.to_string()),
+        "created" => {
+            reply.status("201 Created", "Content-Type: application/json\r\n", &list.to_string())
+        }
+        "bad event first" => {
+            reply.break_off(&format!(
+                "{events} text/event-stream\r\n\r\ndata: {{broken\n\ndata: {list}\n\n"
+            ));
+        }
+        "odd stream type" => {
+            reply.break_off(&format!("{events} Text/Event-Stream;x=y\r\n\r\ndata: {list}\n\n"))
+        }
+        "split data" => {
+            let text = list.to_string().replace(",\"x-page\"", "\ndata: ,\"x-page\"");
+            reply.break_off(&format!("{events} text/event-stream\r\n\r\ndata: {text}\n\n"));
+        }
+        "carriage returns" => {
+            reply.break_off(&format!(
+                "{events} text/event-stream\r\n\r\nevent: message\rdata: {list}\r\r"
+            ));
+        }
+        "another event name" => {
+            reply.break_off(&format!(
+                "{events} text/event-stream\r\n\r\nevent: tools\ndata: {list}\n\n"
+            ));
+        }
+        "other stream" => {
+            for stream in shared.streams.lock().unwrap().values() {
+                drop(stream.send(list.to_string()));
+            }
+            reply.status("202 Accepted", "", "");
+        }
+        "batch" => {
+            reply.status("200 OK", "Content-Type: application/json\r\n", &json!([list]).to_string())
+        }
+        "twice" => {
+            reply.break_off(&format!(
+                "{events} text/event-stream\r\n\r\ndata: {list}\n\ndata: {list}\n\n"
+            ));
+        }
+        _ => reply.finish(&list),
+    }
+}
+
 fn call(shared: &Arc<Shared>, id: &Value, params: &Value, reply: &mut Reply<'_>) {
     let arguments = &params["arguments"];
     let text = |text: &str| json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [{ "type": "text", "text": text }] } });
@@ -83,13 +140,19 @@ fn call(shared: &Arc<Shared>, id: &Value, params: &Value, reply: &mut Reply<'_>)
         }
         "sample" => {
             let asked = format!("ask-{}", arguments["who"].as_str().unwrap_or_default());
-            reply.event(&json!({ "jsonrpc": "2.0", "id": asked, "method": "sampling/createMessage",
+            reply
+                .event(&json!({ "jsonrpc": "2.0", "id": asked, "method": "sampling/createMessage",
                 "params": { "messages": [], "maxTokens": 5, "who": arguments["who"] } }));
             let answer = shared.answer_of_client(&asked).unwrap_or_default();
-            reply.finish(&text(answer["result"]["content"]["text"].as_str().unwrap_or("no answer")));
+            reply
+                .finish(&text(answer["result"]["content"]["text"].as_str().unwrap_or("no answer")));
         }
-        "large" => reply.finish(&text(&"x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or(1)).unwrap()))),
-        "odd_number" => reply.status("200 OK", "Content-Type: application/json\r\n", &odd_number(id)),
+        "large" => reply.finish(&text(
+            &"x".repeat(usize::try_from(arguments["bytes"].as_u64().unwrap_or(1)).unwrap()),
+        )),
+        "odd_number" => {
+            reply.status("200 OK", "Content-Type: application/json\r\n", &odd_number(id))
+        }
         other => broken(other, id, reply, &text("not for you")),
     }
 }

@@ -70,7 +70,10 @@ impl Shared {
     pub(crate) fn answer_of_client(&self, id: &str) -> Option<Value> {
         for _ in 0..1_000 {
             let received = self.received.lock().unwrap();
-            let found = received.iter().rev().find(|one| one.message["id"] == id && one.message.get("method").is_none());
+            let found = received
+                .iter()
+                .rev()
+                .find(|one| one.message["id"] == id && one.message.get("method").is_none());
             if let Some(found) = found {
                 return Some(found.message.clone());
             }
@@ -100,7 +103,8 @@ impl Upstream {
 
     #[track_caller]
     pub(crate) fn start_at(addr: SocketAddr, kind: Kind) -> Self {
-        let listener = until_some("the port of the fake server is free", || TcpListener::bind(addr).ok());
+        let listener =
+            until_some("the port of the fake server is free", || TcpListener::bind(addr).ok());
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { kind, ..Shared::default() });
         let serving = Arc::clone(&shared);
@@ -120,7 +124,11 @@ impl Upstream {
 
     /// Every message that arrived, oldest first.
     pub(crate) fn messages(&self) -> Vec<Value> {
-        self.received().into_iter().map(|one| one.message).filter(|message| !message.is_null()).collect()
+        self.received()
+            .into_iter()
+            .map(|one| one.message)
+            .filter(|message| !message.is_null())
+            .collect()
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -135,7 +143,9 @@ impl Upstream {
     /// The tools that were called, in order.
     pub(crate) fn calls(&self) -> Vec<String> {
         let calls = self.of_method("tools/call").into_iter();
-        calls.map(|message| message["params"]["name"].as_str().unwrap_or_default().to_owned()).collect()
+        calls
+            .map(|message| message["params"]["name"].as_str().unwrap_or_default().to_owned())
+            .collect()
     }
 
     /// The bytes of all requests that were read so far.
@@ -232,7 +242,9 @@ fn respond(shared: &Arc<Shared>, conn: &mut Conn, received: &Received) -> bool {
                 return false;
             }
             let (shared, message) = (Arc::clone(shared), received.message.clone());
-            std::thread::spawn(move || script::answer(&shared, &message, &mut Reply::Stream(stream)));
+            std::thread::spawn(move || {
+                script::answer(&shared, &message, &mut Reply::Stream(stream))
+            });
             plain(conn, "202 Accepted", "", "Accepted")
         }
         (_, Some(_)) => plain(conn, "404 Not Found", "", "not here"),
@@ -274,7 +286,9 @@ fn post(shared: &Arc<Shared>, conn: &mut Conn, received: &Received) -> bool {
 /// Keeps a stream open and writes what is pushed to it, until either side ends it.
 fn hold_stream(shared: &Arc<Shared>, conn: &mut Conn, session: String, legacy: bool) -> bool {
     let (sender, events): (Sender<String>, Receiver<String>) = channel();
-    let mut text = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n".to_owned();
+    let mut text =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+            .to_owned();
     if legacy {
         text.push_str(&format!("event: endpoint\ndata: /message?sessionId={session}\n\n"));
     }
@@ -282,8 +296,12 @@ fn hold_stream(shared: &Arc<Shared>, conn: &mut Conn, session: String, legacy: b
     let mut alive = conn.write(text.as_bytes()).is_ok();
     while alive && !shared.stopped.load(Ordering::Relaxed) {
         match events.recv_timeout(Duration::from_millis(200)) {
-            Ok(data) => alive = conn.write(format!("event: message\ndata: {data}\n\n").as_bytes()).is_ok(),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => alive = conn.write(b": still here\n\n").is_ok(),
+            Ok(data) => {
+                alive = conn.write(format!("event: message\ndata: {data}\n\n").as_bytes()).is_ok()
+            }
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                alive = conn.write(b": still here\n\n").is_ok()
+            }
             Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
         }
     }
@@ -360,4 +378,3 @@ impl Reply<'_> {
         }
     }
 }
-

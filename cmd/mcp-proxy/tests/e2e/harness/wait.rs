@@ -9,7 +9,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The time since an arbitrary start, for deadlines and measured bounds.
 pub(crate) fn now() -> Instant {
-    #[expect(clippy::disallowed_methods, reason = "the tests watch another process by the real clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the tests watch another process by the real clock"
+    )]
     Instant::now()
 }
 
