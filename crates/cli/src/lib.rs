@@ -1,6 +1,6 @@
 //! The command line of `mcp-proxy`: one file a command, and the only crate that prints.
 //!
-//! Data goes to standard output, talk to standard error. Every command ends in an [`Exit`]: 0 is
+//! Data goes to standard output, talk to standard error. Every command ends in an exit code: 0 is
 //! done, allowed, valid; 1 is the honest no (denied, tests failed); 2 is "could not answer" (usage,
 //! files, configuration, I/O).
 

@@ -159,7 +159,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`], naming the key and the remedy.
+    /// The message names the key and the remedy.
     pub fn validate(&self) -> Result<(), Error> {
         let invalid = |key, what| Err(Error::Invalid { key, what });
         match (&self.url, self.command.first(), self.transport) {
