@@ -311,3 +311,32 @@ fn an_old_server_cannot_send_messages_elsewhere() {
     assert!(answer["error"].is_object(), "{answer}");
     assert!(elsewhere.accept().is_err(), "the gateway connected to where the server pointed");
 }
+
+#[test]
+fn an_answer_that_policy_denies_is_withheld() {
+    let policy = "package mcp.policy\n\ndefault allow := true\n\ndeny contains \"no secrets\" if {\n\tinput.stage == \"response\"\n\tcontains(input.result.content[0].text, \"hunter2\")\n}\n";
+    let kinds = [
+        (Kind { stateful: true, ..Kind::default() }, "/mcp", "http"),
+        (Kind { stateful: true, sse: true, legacy: None }, "/mcp", "http"),
+        (Kind { legacy: Some("/sse"), ..Kind::default() }, "/sse", "sse"),
+    ];
+    for (kind, path, transport) in kinds {
+        let upstream = Upstream::start(kind);
+        let section =
+            json!({ "url": format!("http://{}{path}", upstream.addr), "transport": transport });
+        let gateway = Gateway::start(Config::of(section).policy(policy));
+        let mut client = gateway.client();
+        assert_eq!(client.call_text("echo", json!({ "message": "plain" })), "plain", "{kind:?}");
+        let answer = client.call("echo", json!({ "message": "hunter2" }));
+        assert!(answer["error"].is_object(), "{kind:?}: {answer}");
+        assert!(!answer.to_string().contains("hunter2"), "{kind:?}: {answer}");
+        let rows = gateway.finish();
+        let calls: Vec<_> = rows.iter().filter(|row| row.is("tools/call", "echo")).collect();
+        assert_eq!(calls.len(), 2, "{kind:?}: one row a message: {rows:#?}");
+        assert_eq!(
+            (calls[1].text("decision"), calls[1].text("stage")),
+            ("deny", "response"),
+            "{kind:?}"
+        );
+    }
+}

@@ -383,3 +383,33 @@ fn garbage_does_not_disturb_other_clients() {
         assert_eq!(client.call_text("echo", json!({ "message": "m" })), "m");
     }
 }
+
+/// Kind of error, headers and body of a request that is refused.
+type Unread<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [u8]);
+
+#[test]
+fn what_is_refused_at_the_edge_leaves_a_row_too() {
+    let upstream = Upstream::plain();
+    let gateway =
+        Gateway::start(Config::new(upstream.addr).set("server.limits.max_body_bytes", 1_000));
+    let large = vec![b' '; 1_001];
+    let unknown = ("Mcp-Session-Id", "11111111-2222-4333-8444-555555555555");
+    let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let cases: &[Unread<'_>] = &[
+        ("forbidden", &[("Host", "evil.example"), JSON, BOTH], ping),
+        ("forbidden", &[("Origin", "http://evil.example"), JSON, BOTH], ping),
+        ("bad_transport", &[("Content-Type", "text/plain"), BOTH], ping),
+        ("bad_transport", &[JSON, ("Accept", "text/html")], ping),
+        ("too_large", &[JSON, BOTH], &large),
+        ("session_not_found", &[JSON, BOTH, unknown], ping),
+        ("parse_error", &[JSON, BOTH, unknown], b"{"),
+    ];
+    for (_, headers, body) in cases {
+        let answer = ask(&gateway, "POST", "/mcp", headers, body);
+        assert!((400..500).contains(&answer.status()), "{headers:?}: {}", answer.status());
+    }
+    let rows = gateway.finish();
+    let kinds: Vec<&str> = rows.iter().map(|row| row.text("error_kind")).collect();
+    let wanted: Vec<&str> = cases.iter().map(|(kind, _, _)| *kind).collect();
+    assert_eq!(kinds, wanted, "{rows:#?}");
+}
