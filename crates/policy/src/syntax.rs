@@ -225,7 +225,7 @@ impl Module {
     }
 }
 
-/// Parses one file as Rego v1 and, where that fails, as v0.
+/// Parses one file as Rego v1 and, where that fails and nothing in it says v1, as v0.
 ///
 /// # Errors
 ///
@@ -235,7 +235,7 @@ pub(crate) fn parse(file: &SourceFile) -> Result<Module, Error> {
         Ok(module) => return Ok(module),
         Err(error) => error,
     };
-    if file.text.contains("import rego.v1") {
+    if speaks_v1(&file.text) {
         return Err(first);
     }
     match parse_as(file, true) {
@@ -249,6 +249,47 @@ pub(crate) fn parse(file: &SourceFile) -> Result<Module, Error> {
         Err(second) if reach(&second) > reach(&first) => Err(second),
         Err(_) => Err(first),
     }
+}
+
+/// Whether a text uses the keywords `if` and `contains` of v1 without having imported them, as v0 demands. Read as v0,
+/// such a file would mean something else: there, `allow if { … }` is the fact `allow` and a rule named `if`.
+fn speaks_v1(text: &str) -> bool {
+    if text.contains("import rego.v1") {
+        return true;
+    }
+    if text.contains("import future.keywords") {
+        return false;
+    }
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let token = match first {
+            '#' => rest.find('\n').unwrap_or(rest.len()),
+            '`' => rest.get(1..).and_then(|raw| raw.find('`')).map_or(rest.len(), |end| end + 2),
+            '"' => quoted(rest),
+            word if word.is_alphanumeric() || word == '_' => {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+                if word == "if" || (word == "contains" && !after.starts_with('(')) {
+                    return true;
+                }
+                word.len()
+            }
+            other => other.len_utf8(),
+        };
+        rest = rest.get(token..).unwrap_or_default();
+    }
+    false
+}
+
+/// Length of the string that `text` begins with, quotes included.
+fn quoted(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.char_indices().skip(1).find(|(_, c)| {
+        let ends = *c == '"' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |(at, _)| at + 1)
 }
 
 fn reach(error: &Error) -> (u32, u32) {

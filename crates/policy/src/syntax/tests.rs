@@ -34,6 +34,25 @@ fn errors_name_file_line_column_excerpt_and_remedy() {
 }
 
 #[test]
+fn a_file_that_speaks_v1_never_means_what_v0_would_make_of_it() {
+    #[track_caller]
+    fn check(text: &str, v0: bool) {
+        match parsed(&format!("package mcp.policy\n{text}\n")) {
+            Ok(module) => assert!(v0 && module.v0, "{text}"),
+            Err(error) => assert!(!v0 && error.to_string().contains("read as Rego v1"), "{error}"),
+        }
+    }
+    check("allow if {\n\tinput.tool == \"a\"\n}\n\ndeny { input.tool == \"b\" }", false);
+    check("allow if if", false);
+    check("deny contains msg if { msg := \"a\" }\ndeny[msg] { msg := \"b\" }", false);
+    check("deny contains\nmsg { msg := 1 }", false);
+    check("deny { contains(input.tool, \"if\") } # only if", true);
+    check("deny { input.tool == \"say \\\"if\\\" contains \" }", true);
+    check("deny { input.tool == `if \" contains` }", true);
+    check("import future.keywords.if\nallow if { input.x }\ndeny { input.y }", true);
+}
+
+#[test]
 fn what_cannot_be_checked_is_refused() {
     let deep = format!("package a\nx := input{}", ".a".repeat(80));
     let error = parsed(&deep).unwrap_err().to_string();
