@@ -23,13 +23,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The path names a directory.
-    #[error("`{path}` is a directory: name a file in it, for example `{path}/audit.db`")]
+    #[error("`{path}` is a directory: set `audit.db_path` to a file in it, for example `{path}/audit.db`")]
     Directory {
         /// The directory.
         path: PathBuf,
     },
     /// The file cannot be created, read or written.
-    #[error("the audit log `{path}` cannot be opened: {cause}; {remedy}")]
+    #[error("the audit log `{path}` (`audit.db_path`) cannot be opened: {cause}; {remedy}")]
     Access {
         /// The file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum Error {
     },
     /// The file is something else than a SQLite database.
     #[error(
-        "`{path}` is not a SQLite database, or a damaged one: move it away or name another file"
+        "`{path}` is not a SQLite database, or a damaged one: move it away or set `audit.db_path` to another file"
     )]
     NotADatabase {
         /// The file.
@@ -48,7 +48,7 @@ pub enum Error {
     },
     /// The database belongs to another program.
     #[error(
-        "`{path}` is a SQLite database, but not an audit log of this program: move it away or name another file"
+        "`{path}` is a SQLite database, but not an audit log of this program: move it away or set `audit.db_path` to another file"
     )]
     Foreign {
         /// The file.

@@ -51,6 +51,8 @@ macro_rules! row {
 row! {
     /// Number of the row, in the order of writing.
     id: i64,
+    /// The same, under the name that proofs and exports use.
+    seq: i64,
     /// When the message was complete: RFC 3339, UTC, microseconds.
     timestamp: String,
     /// The same in microseconds since 1970.

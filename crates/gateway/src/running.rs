@@ -57,6 +57,7 @@ pub struct Running {
 /// What does not fit together or cannot be had: a policy that does not compile, a port in use, a
 /// database that cannot be written. Nothing is served then.
 pub async fn start(settings: Settings, process: Process) -> Result<Running, Error> {
+    let parts = Parts::build(&settings, process)?;
     let listener = Listener::bind(&settings.server).await?;
     let mut addresses = Addresses { data: listener.local_addr(), health: None, metrics: None };
     let mut admin = Vec::new();
@@ -67,7 +68,6 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
         addresses.health = addresses.health.or(address.filter(|_| endpoint.has_probes()));
         admin.push((endpoint, port));
     }
-    let parts = Parts::build(&settings, process)?;
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
     let beside = TaskTracker::new();
     for (endpoint, port) in admin {

@@ -47,8 +47,17 @@ impl Rotating {
             size: file.metadata()?.len(),
             file,
         };
+        log.trim();
         log.expire();
         Ok(log)
+    }
+
+    /// Deletes the older files that are too many since the configuration asks for fewer.
+    fn trim(&self) {
+        let mut number = self.backups.saturating_add(1);
+        while fs::remove_file(self.backup(number)).is_ok() {
+            number = number.saturating_add(1);
+        }
     }
 
     fn backup(&self, number: u32) -> PathBuf {

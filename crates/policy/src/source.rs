@@ -89,7 +89,7 @@ impl Sources {
         paths.sort();
         let mut sources = Self { origin: dir.display().to_string(), ..Self::default() };
         for path in paths {
-            sources.add(path.display().to_string(), read(&path)?.as_str())?;
+            sources.add(path.display().to_string(), read(&path, "check that it may be read")?.as_str())?;
         }
         sources.merged_data()?;
         Ok(sources)
@@ -129,7 +129,8 @@ impl Sources {
     /// [`Error::Read`], [`Error::Document`] and [`Error::Conflict`] name the file.
     pub fn with_data_file(mut self, path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let value = document(&name, &read(path)?)?;
+        let text = read(path, "`policy.data_file` must be a JSON or YAML file")?;
+        let value = document(&name, &text)?;
         self.documents.push(Document { name, value });
         self.merged_data()?;
         Ok(self)
@@ -253,9 +254,9 @@ fn document(name: &str, text: &str) -> Result<Value, Error> {
     }
 }
 
-fn read(path: &Path) -> Result<String, Error> {
+fn read(path: &Path, remedy: &'static str) -> Result<String, Error> {
     let failed = |hint| move |cause| Error::Read { path: path.to_owned(), cause, hint };
-    let size = fs::metadata(path).map_err(failed("check that it exists and may be read"))?.len();
+    let size = fs::metadata(path).map_err(failed(remedy))?.len();
     if size > MAX_FILE_BYTES {
         let cause = std::io::Error::other("larger than 32 MiB");
         return Err(failed("split the file")(cause));

@@ -340,19 +340,3 @@ fn what_the_client_was_told_is_what_the_row_says() {
         assert_eq!(row.text("error_kind"), "policy_denied");
     }
 }
-
-#[test]
-fn columns_of_the_contract_whose_features_follow_are_there() {
-    let upstream = Upstream::plain();
-    let finished = Gateway::start(Config::new(upstream.addr)).stop();
-    let missing: Vec<&str> = ["seq", "findings", "approval"]
-        .into_iter()
-        .filter(|name| {
-            let found = format!(
-                "SELECT count(*) FROM pragma_table_xinfo('audit_log') WHERE name = '{name}'"
-            );
-            number(&finished.config.db(), &found) == 0
-        })
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}

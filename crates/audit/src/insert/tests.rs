@@ -59,6 +59,7 @@ fn every_field_reaches_its_column() {
     let rows = stored(EVERYTHING, &[full_event()]);
     let expected = r#"[{
         "id": 1,
+            "seq": 1,
         "timestamp": "2026-11-20T10:40:07.000042Z",
         "timestamp_us": 1795171207000042,
         "request_id": "00000007-0000-0000-0000-000000000000",

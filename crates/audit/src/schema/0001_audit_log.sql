@@ -1,6 +1,7 @@
 -- One row a message. The columns that duplicate others for readers of older logs are computed when read.
 CREATE TABLE audit_log (
     id                  INTEGER PRIMARY KEY,
+    seq                 INTEGER NOT NULL GENERATED ALWAYS AS (id) VIRTUAL,
     request_id          TEXT NOT NULL,
     decision_id         TEXT NOT NULL,
     session_id          TEXT,

@@ -116,7 +116,7 @@ fn what_cannot_be_a_log_is_refused_with_a_remedy() {
     std::fs::write(at("file"), "").unwrap();
     let foreign = Connection::open(at("foreign.db")).unwrap();
     foreign.execute_batch("CREATE TABLE audit_log (id INTEGER PRIMARY KEY)").unwrap();
-    check(at(""), "is a directory: name a file in it");
+    check(at(""), "is a directory: set `audit.db_path` to a file in it");
     check(at("missing/audit.db"), "create its directory");
     check(at("file/audit.db"), "a part of the path is a file");
     check(at("text.db"), "is not a SQLite database");

@@ -79,6 +79,17 @@ fn the_file_is_continued_after_a_restart() {
 }
 
 #[test]
+fn what_is_too_many_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 1..=3 {
+        File::create(folder.path().join(format!("gate.log.{number}"))).unwrap();
+    }
+    open(folder.path(), 10, 1, 0);
+    let names: Vec<_> = files(folder.path()).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["gate.log", "gate.log.1"]);
+}
+
+#[test]
 fn what_has_passed_its_age_is_deleted() {
     let folder = tempfile::tempdir().unwrap();
     for (number, days) in [(1, 1), (2, 3)] {
