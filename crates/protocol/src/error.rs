@@ -1,4 +1,4 @@
-//! What can be wrong with a message or a stream, and what JSON-RPC code says so.
+//! What can be wrong with a message or a stream.
 
 use std::borrow::Cow;
 
@@ -15,18 +15,6 @@ pub enum ParseErrorKind {
     InvalidParams,
 }
 
-impl ParseErrorKind {
-    /// The JSON-RPC error code.
-    #[must_use]
-    pub const fn code(self) -> i32 {
-        match self {
-            Self::Syntax => -32_700,
-            Self::InvalidRequest => -32_600,
-            Self::InvalidParams => -32_602,
-        }
-    }
-}
-
 /// Why a body is refused. Displays what is wrong and at which byte; user input in it is clipped and
 /// in backticks.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,14 +28,6 @@ pub struct ParseError {
     /// Byte offset in the body; `None` when something is missing rather than wrong.
     pub offset: Option<usize>,
     pub(crate) what: Cow<'static, str>,
-}
-
-impl ParseError {
-    /// The JSON-RPC error code.
-    #[must_use]
-    pub const fn code(&self) -> i32 {
-        self.kind.code()
-    }
 }
 
 struct At(Option<usize>);

@@ -22,12 +22,6 @@ impl RequestId {
         Self(raw.into())
     }
 
-    /// The id of a request that the gateway itself sends.
-    #[must_use]
-    pub fn from_number(number: u64) -> Self {
-        Self(number.to_string().into())
-    }
-
     /// The JSON token: digits, or a string with its quotes and escapes.
     #[must_use]
     pub fn as_raw(&self) -> &str {

@@ -8,7 +8,7 @@
 //!   at any depth, protocol keys in another case, lone surrogates, a byte order mark, invalid
 //!   UTF-8, ids that lose digits in a double, batches.
 //! - **Linear time, bounded depth.** The scanner keeps its own stack: no input makes it recurse,
-//!   and [`Limits::max_depth`] bounds what a later reader would have to recurse into.
+//!   and the limit on depth bounds what a later reader would have to recurse into.
 //! - **No copies.** Parsing a message of usual size allocates nothing; [`Message::rewrite`]
 //!   allocates once.
 //! - **Original text is preserved.** Unknown members, number spellings and white space stay as they
@@ -36,6 +36,6 @@ mod version;
 pub use error::{ParseError, ParseErrorKind, SseError};
 pub use id::RequestId;
 pub use list::{Entry, Retained, list_entries, retain_entries};
-pub use message::{Kind, Limits, Message, Rewrite};
+pub use message::{Kind, Message, Rewrite};
 pub use method::{ListKind, Method};
 pub use version::ProtocolVersion;

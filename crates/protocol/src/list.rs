@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use crate::{
-    Limits, ListKind, ParseError,
+    ListKind, ParseError,
     ParseErrorKind::InvalidRequest,
-    scan::{Fault, Scanner, Span, Stop},
+    scan::{Fault, MAX_DEPTH, Scanner, Span, Stop},
     text,
 };
 
@@ -27,8 +27,6 @@ pub struct Entry<'a> {
 pub struct Retained {
     /// The result as raw JSON.
     pub result: String,
-    /// How many entries are left.
-    pub kept: usize,
     /// The keys of the entries that are gone, in order.
     pub removed: Vec<String>,
 }
@@ -66,13 +64,13 @@ pub fn retain_entries(
         }
     }
     if removed.is_empty() {
-        return Ok(Retained { result: result.to_owned(), kept: kept.len(), removed });
+        return Ok(Retained { result: result.to_owned(), removed });
     }
     // Inside the brackets: what stands between two commas goes or stays as one piece.
     let head = result.get(..=list.array.start as usize).unwrap_or_default();
     let tail = result.get(list.array.end as usize - 1..).unwrap_or_default();
     let result = [head, &kept.join(","), tail].concat();
-    Ok(Retained { result, kept: kept.len(), removed })
+    Ok(Retained { result, removed })
 }
 
 struct Slot<'a> {
@@ -88,7 +86,7 @@ struct List<'a> {
 }
 
 fn scan_list(result: &str, kind: ListKind) -> Result<List<'_>, ParseError> {
-    let mut scan = Scanner::new(result, Limits::default().max_depth);
+    let mut scan = Scanner::new(result, MAX_DEPTH);
     let mut list = List::default();
     let read = list.read(&mut scan, result, kind);
     match scan.finish(read) {

@@ -9,19 +9,6 @@ use bytestring::ByteString;
 
 use crate::{Method, ParseError, RequestId, scan::Span, text};
 
-/// What a message may not exceed. Its size is the transport's to bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Objects and arrays inside each other, the message itself counted.
-    pub max_depth: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_depth: 128 }
-    }
-}
-
 /// The four shapes of a JSON-RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -55,7 +42,6 @@ struct Parts {
     name: Span,
     uri: Span,
     arguments: Span,
-    meta: Span,
     progress_token: Span,
     cancelled_id: Span,
     protocol_version: Span,
@@ -70,8 +56,6 @@ struct Parts {
 pub struct Rewrite<'a> {
     /// In place of [`Message::id`].
     pub id: Option<&'a str>,
-    /// In place of [`Message::progress_token`].
-    pub progress_token: Option<&'a str>,
     /// In place of [`Message::cancelled_id`].
     pub cancelled_id: Option<&'a str>,
     /// In place of [`Message::result`].
@@ -79,24 +63,15 @@ pub struct Rewrite<'a> {
 }
 
 impl Message {
-    /// Validates one message within [`Limits::default`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Message::parse_with`].
-    pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
-        Self::parse_with(bytes, &Limits::default())
-    }
-
     /// Validates one message: strict JSON, an unambiguous JSON-RPC 2.0 envelope, and the members of
-    /// `params` that decide what the message does.
+    /// `params` that decide what the message does. Its size is the transport's to bound.
     ///
     /// # Errors
     ///
-    /// What is wrong, with the code to answer with, and the message's id whenever that could still
-    /// be read.
-    pub fn parse_with(bytes: Bytes, limits: &Limits) -> Result<Self, ParseError> {
-        parse::parse(bytes, limits)
+    /// What is wrong, what kind of answer it calls for, and the message's id whenever that could
+    /// still be read.
+    pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
+        parse::parse(bytes)
     }
 
     /// Request, notification, response or error.
@@ -161,12 +136,6 @@ impl Message {
         self.parts.arguments.of(&self.text)
     }
 
-    /// `params._meta`, an object as raw JSON.
-    #[must_use]
-    pub fn meta(&self) -> Option<&str> {
-        self.parts.meta.of(&self.text)
-    }
-
     /// The progress token as written: of `params._meta`, and of `params` for
     /// `notifications/progress`.
     #[must_use]
@@ -224,19 +193,12 @@ impl Message {
         self.rewrite(&Rewrite { cancelled_id: Some(raw_id), ..Rewrite::default() })
     }
 
-    /// The response with another result; unchanged when it has none.
-    #[must_use]
-    pub fn with_result(&self, raw_result: &str) -> Bytes {
-        self.rewrite(&Rewrite { result: Some(raw_result), ..Rewrite::default() })
-    }
-
     /// The message with some tokens replaced and every other byte as it was, in at most one
     /// allocation. What the message does not have is not added.
     #[must_use]
     pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Bytes {
         let mut edits = [
             (self.parts.id, rewrite.id),
-            (self.parts.progress_token, rewrite.progress_token),
             (self.parts.cancelled_id, rewrite.cancelled_id),
             (self.parts.result, rewrite.result),
         ];

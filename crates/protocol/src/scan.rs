@@ -14,6 +14,9 @@ use smallvec::SmallVec;
 use self::keys::Key;
 use crate::{ParseErrorKind, text};
 
+/// Objects and arrays inside each other that are accepted, the outermost counted.
+pub(crate) const MAX_DEPTH: usize = 128;
+
 /// A token's place in the text; empty means absent, since no JSON token is empty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {

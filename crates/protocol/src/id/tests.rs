@@ -30,6 +30,5 @@ fn equality_is_of_the_meaning_and_the_kind() {
 #[test]
 fn the_token_is_kept_as_written() {
     assert_eq!(id(r#""\u0061""#).as_raw(), r#""\u0061""#);
-    assert_eq!(RequestId::from_number(u64::MAX).as_raw(), "18446744073709551615");
-    assert_eq!(RequestId::from_number(7), id("7"));
+    assert_eq!(id("18446744073709551615").as_raw(), "18446744073709551615");
 }

@@ -8,12 +8,12 @@
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use super::{Kind, Limits, Message, Parts};
+use super::{Kind, Message, Parts};
 use crate::{
     Method, ParseError,
     ParseErrorKind::{self, InvalidParams, InvalidRequest, Syntax},
     RequestId,
-    scan::{Fault, Scanner, Span, Stop},
+    scan::{Fault, MAX_DEPTH, Scanner, Span, Stop},
     text,
 };
 
@@ -95,13 +95,13 @@ struct Envelope {
     result_version: Span,
 }
 
-pub(super) fn parse(bytes: Bytes, limits: &Limits) -> Result<Message, ParseError> {
+pub(super) fn parse(bytes: Bytes) -> Result<Message, ParseError> {
     if u32::try_from(bytes.len()).is_err() {
         return Err(refusal(Syntax, None, "body of 4 GiB or more"));
     }
     let text = ByteString::try_from(bytes)
         .map_err(|error| refusal(Syntax, Some(error.valid_up_to()), "body is not UTF-8"))?;
-    let mut scan = Scanner::new(&text, limits.max_depth);
+    let mut scan = Scanner::new(&text, MAX_DEPTH);
     let mut envelope = Envelope::new();
     let read = envelope.read(&mut scan);
     match scan.finish(read).and_then(|()| envelope.settle(&text)) {
@@ -251,7 +251,7 @@ impl Envelope {
             return scan.value().map(|_| ());
         }
         let token = &mut self.parts.progress_token;
-        self.parts.meta = scan.members(|scan, key| {
+        let meta = scan.members(|scan, key| {
             let at = scan.at();
             if key != "progressToken" {
                 scan.refuse_variant(key, META_KEYS);
@@ -262,8 +262,8 @@ impl Envelope {
                 scan.note(InvalidParams, at, META_TOKEN_RULE);
             }
             Ok(())
-        })?;
-        Ok(())
+        });
+        meta.map(|_| ())
     }
 
     /// What only the whole envelope can tell: its kind, and whether `params` fit the method.

@@ -1,4 +1,4 @@
-//! What is refused, with which code, under which id.
+//! What is refused, as what, under which id.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -12,13 +12,6 @@ fn check(body: &str, kind: ParseErrorKind, id: Option<&str>, want: &str) {
     assert_eq!(error.kind, kind, "{body}: {error}");
     assert_eq!(error.id.as_ref().map(RequestId::as_raw), id, "{body}: {error}");
     assert!(error.to_string().contains(want), "{body}: {error}");
-    assert_eq!(error.code(), kind.code());
-}
-
-#[test]
-fn codes_are_those_of_json_rpc() {
-    let codes = [Syntax, InvalidRequest, InvalidParams].map(ParseErrorKind::code);
-    assert_eq!(codes, [-32700, -32600, -32602]);
 }
 
 #[test]

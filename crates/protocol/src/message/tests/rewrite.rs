@@ -12,26 +12,16 @@ fn check(body: &str, rewrite: Rewrite<'_>, want: &str) {
 
 #[test]
 fn each_token_is_replaced_where_it_stands() {
-    let all = Rewrite {
-        id: Some("99"),
-        progress_token: Some(r#""p""#),
-        cancelled_id: Some("98"),
-        result: Some("{}"),
-    };
+    let all = Rewrite { id: Some("99"), cancelled_id: Some("98"), result: Some("{}") };
     check(
         r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :1 } }, "id": "abc" ,"method":"x"}"#,
         all,
-        r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :"p" } }, "id": 99 ,"method":"x"}"#,
+        r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :1 } }, "id": 99 ,"method":"x"}"#,
     );
     check(
-        r#"{"id":1,"jsonrpc":"2.0","method":"x","params":{"_meta":{"progressToken":1}}}"#,
+        r#"{"id":1,"jsonrpc":"2.0","result":{"a":[1]}}"#,
         all,
-        r#"{"id":99,"jsonrpc":"2.0","method":"x","params":{"_meta":{"progressToken":"p"}}}"#,
-    );
-    check(
-        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#,
-        all,
-        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"p","progress":1}}"#,
+        r#"{"id":99,"jsonrpc":"2.0","result":{}}"#,
     );
     check(
         r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#,
@@ -54,7 +44,6 @@ fn what_is_not_there_is_not_added() {
         let message = parse(body).unwrap();
         assert_eq!(message.with_id("1"), body.as_bytes());
         assert_eq!(message.with_cancelled_id("1"), body.as_bytes());
-        assert_eq!(message.with_result("{}"), body.as_bytes());
         assert_eq!(message.rewrite(&Rewrite::default()), body.as_bytes());
     }
 }
@@ -63,8 +52,6 @@ fn what_is_not_there_is_not_added() {
 fn the_short_forms_do_the_same() {
     let request = parse(r#"{"jsonrpc":"2.0","id":1,"method":"x"}"#).unwrap();
     assert_eq!(request.with_id("22"), r#"{"jsonrpc":"2.0","id":22,"method":"x"}"#.as_bytes());
-    let response = parse(r#"{"jsonrpc":"2.0","id":1,"result":[]}"#).unwrap();
-    assert_eq!(response.with_result("{}"), r#"{"jsonrpc":"2.0","id":1,"result":{}}"#.as_bytes());
     let cancelled =
         parse(r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"a"}}"#)
             .unwrap();
