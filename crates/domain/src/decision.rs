@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use crate::{ErrorKind, Mode};
 
 /// The answer of policy, before the mode is applied.
@@ -26,18 +28,23 @@ impl Verdict {
     }
 }
 
-/// Why a message was denied: one member of `deny` or `violations`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Why a message was denied: one member of `deny` or `violations`. Its JSON, without what the policy
+/// does not give, is that of the audit column `reasons` and of `policy eval`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Reason {
     /// The sentence for the agent.
     pub message: String,
     /// Name of the rule, where the policy gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Severity, where the policy gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<String>,
     /// Identifier in an OWASP list (`MCP05`, `ASI02`), where the policy gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owasp: Option<String>,
     /// Compliance tag, where the policy gives one.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub compliance: Option<String>,
 }
 

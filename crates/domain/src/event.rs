@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::{Agent, ErrorKind, Identity, Mode, Reason, SessionId, Stage, Transport};
+use crate::{
+    Agent, Decision, ErrorKind, Identity, Mode, Reason, SessionId, Stage, Transport, Verdict,
+};
 
 /// What became of a message, in the terms of the audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What a decision comes to: a denial because policy failed is an error.
+    #[must_use]
+    pub fn of(decision: &Decision) -> Self {
+        match (decision.verdict, &decision.error) {
+            (Verdict::Allow, _) => Self::Allow,
+            (Verdict::Deny, None) => Self::Deny,
+            (Verdict::Deny, Some(_)) => Self::Error,
+        }
+    }
+
     /// The name in the audit log (`decision`) and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -81,7 +81,7 @@ pub struct ServerView<'a> {
 pub struct ContextView<'a> {
     /// `timestamp`, given to policy in RFC 3339 UTC.
     pub timestamp: SystemTime,
-    /// `source_ip`: the client's address without the port; absent over stdio.
+    /// `source_ip`: the client's address without the port; absent for messages of the server.
     pub source_ip: Option<IpAddr>,
     /// `environment`, as configured under `policy.environment`.
     pub environment: &'a str,

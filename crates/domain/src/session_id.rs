@@ -61,12 +61,6 @@ impl Borrow<str> for SessionToken {
     }
 }
 
-impl From<&str> for SessionToken {
-    fn from(token: &str) -> Self {
-        Self(token.into())
-    }
-}
-
 impl fmt::Debug for SessionToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")

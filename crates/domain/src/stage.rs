@@ -62,13 +62,11 @@ pub enum Transport {
     Http,
     /// HTTP+SSE (MCP 2024-11-05).
     Sse,
-    /// Standard input and output.
-    Stdio,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 3] = [Self::Http, Self::Sse, Self::Stdio];
+    pub const ALL: [Self; 2] = [Self::Http, Self::Sse];
 
     /// The name in policy, metrics and the audit log.
     #[must_use]
@@ -76,7 +74,6 @@ impl Transport {
         match self {
             Self::Http => "http",
             Self::Sse => "sse",
-            Self::Stdio => "stdio",
         }
     }
 }

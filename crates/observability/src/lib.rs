@@ -1,6 +1,6 @@
 //! Metrics, health and tracing.
 //!
-//! - [`Metrics`] is the only place that knows Prometheus: its own registry, every child resolved when it is made, so
+//! - [`Metrics`] has a Prometheus registry of its own, with every child resolved when it is made, so
 //!   that counting is a few atomic operations and a label can only take values that are known beforehand.
 //! - [`HealthRegistry`] answers the probes from what the parts of the gateway say of themselves.
 //! - [`init_tracing`] sends the log where the configuration says. One event is one line, whatever a client put into it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::{Decision, ErrorKind, Mode, Outcome, Stage, Transport, Verdict};
+use domain::{Decision, ErrorKind, Mode, Outcome, Stage, Transport};
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, TextEncoder,
@@ -122,11 +122,7 @@ impl Metrics {
 
     /// Policy decided.
     pub fn decided(&self, decision: &Decision, mode: Mode, stage: Stage) {
-        let outcome = match (decision.verdict, &decision.error) {
-            (_, Some(_)) => Outcome::Error,
-            (Verdict::Allow, None) => Outcome::Allow,
-            (Verdict::Deny, None) => Outcome::Deny,
-        };
+        let outcome = Outcome::of(decision);
         let counter = self.decisions.get(outcome as usize).and_then(|it| it.get(mode as usize));
         if let Some(counter) = counter.and_then(|it| it.get(stage as usize)) {
             counter.inc();

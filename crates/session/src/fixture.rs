@@ -1,40 +1,12 @@
-//! What the tests of this crate share: a clock set by hand and a connection that goes nowhere.
+//! What the tests of this crate share: small tables, and a connection that goes nowhere.
 
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
 
-use domain::{
-    Agent, Answer, BoxFuture, Clock, Connection, Failure, Identity, Permit, Span, Transport,
-};
+use domain::{Agent, Answer, BoxFuture, Connection, Failure, Identity, Permit, Span, Transport};
 use protocol::Message;
+use testkit::clock::ManualClock;
 
 use crate::{Config, Opening, Session, Sessions};
-
-pub(crate) struct ManualClock {
-    start: Instant,
-    elapsed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    #[expect(clippy::disallowed_methods, reason = "an instant to count from, whichever it is")]
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), elapsed: Mutex::default() })
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.elapsed.lock().unwrap() += by;
-    }
-}
-
-impl Clock for ManualClock {
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + *self.elapsed.lock().unwrap()
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.start + *self.elapsed.lock().unwrap()
-    }
-}
 
 struct Nowhere;
 

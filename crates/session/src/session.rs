@@ -32,7 +32,7 @@ pub struct Client {
     pub version: Arc<str>,
 }
 
-/// One client's visit, from its `initialize` (or its stream, over SSE and stdio) to its end.
+/// One client's visit, from its `initialize` (or its stream, over HTTP+SSE) to its end.
 pub struct Session {
     id: SessionId,
     token: SessionToken,
