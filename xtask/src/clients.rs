@@ -91,8 +91,8 @@ impl Sdk {
     }
 }
 
-/// The script of a server package that npm installed.
-fn package(name: &str) -> String {
+/// The script of an official package that npm installed.
+pub(crate) fn package(name: &str) -> String {
     let script = format!("node_modules/@modelcontextprotocol/{name}/dist/index.js");
     tree::clients().join(script).display().to_string()
 }

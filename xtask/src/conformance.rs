@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use serde_json::json;
 
-use crate::clients::{Everything, OPEN_POLICY};
+use crate::clients::{Everything, OPEN_POLICY, package};
 use crate::gateway::Gateway;
 use crate::tree;
 
@@ -37,9 +37,8 @@ pub(crate) fn run(gateway: &Path) -> anyhow::Result<()> {
 
 /// The names of the scenarios that a server passes.
 fn scenarios(url: &str, results: &Path) -> anyhow::Result<BTreeSet<String>> {
-    let script = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
     let output = Command::new(tree::node())
-        .arg(tree::clients().join(script))
+        .arg(package("conformance"))
         .args(["server", "--url", url, "--output-dir"])
         .arg(results)
         .stdin(Stdio::null())

@@ -1,8 +1,9 @@
 //! CPU time a request beside a bare pass-through, with our own load generator in `benches`.
 
+use std::process::Command;
+
 use crate::process::{cargo, must};
 use crate::tree;
-use std::process::Command;
 
 /// Builds everything in release and measures.
 ///

@@ -34,7 +34,7 @@ struct Probes {
 
 /// Everything that is wrong with the two sections, alone or together.
 #[must_use]
-pub fn check(metrics: &MetricsConfig, health: &HealthConfig) -> Vec<Error> {
+pub fn validate(metrics: &MetricsConfig, health: &HealthConfig) -> Vec<Error> {
     let paths = [
         ("metrics.path", &metrics.path),
         ("health.liveness_path", &health.liveness_path),
@@ -62,9 +62,9 @@ pub fn check(metrics: &MetricsConfig, health: &HealthConfig) -> Vec<Error> {
 ///
 /// # Errors
 ///
-/// The first of [`check`].
+/// The first of [`validate`].
 pub fn plan(metrics: &MetricsConfig, health: &HealthConfig) -> Result<Vec<Endpoint>, Error> {
-    if let Some(error) = check(metrics, health).into_iter().next() {
+    if let Some(error) = validate(metrics, health).into_iter().next() {
         return Err(error);
     }
     let mut endpoints = Vec::new();
@@ -127,10 +127,10 @@ impl Endpoint {
     pub async fn bind(&self) -> Result<TcpListener, Error> {
         let host = self.address.trim_start_matches('[').trim_end_matches(']');
         TcpListener::bind((host, self.port)).await.map_err(|cause| Error::Bind {
-            key: match (&self.metrics, &self.probes) {
-                (Some(_), Some(_)) => "metrics.port` and `health.port",
-                (Some(_), None) => "metrics.port",
-                (None, _) => "health.port",
+            keys: match (&self.metrics, &self.probes) {
+                (Some(_), Some(_)) => "`metrics.port` and `health.port`",
+                (Some(_), None) => "`metrics.port`",
+                (None, _) => "`health.port`",
             },
             address: if host.contains(':') {
                 format!("[{host}]:{}", self.port)

@@ -26,10 +26,10 @@ pub enum Error {
         path: String,
     },
     /// The port cannot be opened.
-    #[error("`{key}`: cannot listen on `{address}`: {cause}; {}", remedy(cause))]
+    #[error("{keys}: cannot listen on `{address}`: {cause}; {}", remedy(cause))]
     Bind {
-        /// The key or keys of the configuration.
-        key: &'static str,
+        /// The key or keys of the configuration, in backticks.
+        keys: &'static str,
         /// Address and port.
         address: String,
         /// What the operating system said.

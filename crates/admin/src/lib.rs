@@ -14,6 +14,6 @@ mod error;
 mod serve;
 
 pub use config::{HealthConfig, MetricsConfig};
-pub use endpoint::{Endpoint, check, plan};
+pub use endpoint::{Endpoint, plan, validate};
 pub use error::Error;
 pub use serve::serve;

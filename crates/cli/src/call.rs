@@ -63,8 +63,7 @@ fn request(what: String, arguments: Vec<(String, Value)>) -> (String, Value) {
 pub(crate) fn execute(args: CallArgs) -> anyhow::Result<Exit> {
     let CallArgs { url, timeout, what, arguments } = args;
     let (method, params) = request(what, arguments);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime.block_on(async {
+    let answer = crate::runtime()?.block_on(async {
         let answer = ask(url, &method, &params);
         tokio::time::timeout(timeout.duration(), answer)
             .await

@@ -12,8 +12,6 @@ mod tools;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
-
 use crate::Exit;
 
 /// Options of `demo-server`.
@@ -35,11 +33,7 @@ pub(crate) struct DemoArgs {
 pub(crate) fn execute(args: DemoArgs) -> anyhow::Result<Exit> {
     let root = args.root.unwrap_or_else(|| std::env::temp_dir().join("mcp-proxy-demo"));
     let server = server::Server::new(root)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    crate::runtime()?.block_on(async {
         match args.listen {
             Some(address) => http::serve(server, address).await,
             None => stdio::serve(server).await,

@@ -17,6 +17,7 @@ mod shell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// How a command ends when it could answer.
@@ -98,6 +99,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(COULD_NOT_ANSWER)
         }
     }
+}
+
+/// The runtime of a command: one thread, this one.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// The environment of this process.

@@ -43,11 +43,7 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
         tracing::warn!("{warning}");
     }
     // What serves has threads of its own: this one starts, watches and stops them.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    crate::runtime()?.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let process = Process { environment, lost_log_lines: Box::new(log.dropped_lines()) };
@@ -70,20 +66,19 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
 /// Puts the server of the command line, or else the demo server, where none is configured. Whether
 /// it is the demo server.
 fn choose_upstream(loaded: &mut Loaded, args: RunArgs) -> anyhow::Result<bool> {
-    let given = args.upstream.is_some() || !args.command.is_empty();
-    let upstream = &mut loaded.settings.upstream;
-    if given {
-        upstream.url = args.upstream;
-        upstream.command = args.command;
+    if args.upstream.is_some() || !args.command.is_empty() {
+        loaded.settings.upstream.url = args.upstream;
+        loaded.settings.upstream.command = args.command;
         if matches!(loaded.origins.get("policy.mode"), None | Some(Origin::Default)) {
             loaded.settings.policy.mode = Mode::Audit;
         }
         return Ok(false);
     }
-    if upstream.url.is_some() || !upstream.command.is_empty() {
+    if loaded.settings.names_upstream() {
         return Ok(false);
     }
     let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let upstream = &mut loaded.settings.upstream;
     upstream.name = "demo".into();
     upstream.command = vec![program.to_string_lossy().into_owned(), "demo-server".to_owned()];
     Ok(true)

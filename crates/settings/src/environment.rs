@@ -9,8 +9,8 @@ use crate::kind::Kind;
 use crate::suggest::closest;
 use crate::{Place, Problem, unavailable};
 
-/// Variables that begin like ours and are for our tests, not for the gateway.
-const NOT_SETTINGS: [&str; 1] = ["MCP_PROXY_UPDATE"];
+/// Variables that begin like ours and are for our tests and tasks, not for the gateway.
+const NOT_SETTINGS: [&str; 2] = ["MCP_PROXY_SHARED", "MCP_PROXY_UPDATE"];
 
 /// What a value that is not UTF-8 becomes in part.
 const REPLACEMENT: char = '\u{fffd}';

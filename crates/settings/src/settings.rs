@@ -64,17 +64,10 @@ impl Settings {
         )
     }
 
-    /// Checks that the settings name a server. It is not part of [`validate`](Self::validate): the demo server can take
-    /// the place of one that is not named.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`].
-    pub fn require_upstream(&self) -> Result<(), Error> {
-        if self.upstream.url.is_some() || !self.upstream.command.is_empty() {
-            return Ok(());
-        }
-        let text = "neither `upstream.url` nor `upstream.command` is set; name the MCP server by one of them";
-        Error::unless_empty(vec![Problem { place: Place::Settings, text: text.to_owned() }])
+    /// Whether the settings name a server. [`validate`](Self::validate) does not insist: the demo server can take the
+    /// place of one that is not named.
+    #[must_use]
+    pub fn names_upstream(&self) -> bool {
+        self.upstream.url.is_some() || !self.upstream.command.is_empty()
     }
 }

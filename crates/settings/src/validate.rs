@@ -15,7 +15,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<String> {
     problems.extend(settings.server.validate().err().map(|error| error.to_string()));
     problems.extend(settings.policy.validate().err().map(|error| error.to_string()));
     problems.extend(settings.audit.check().err().map(|error| error.to_string()));
-    let ports = admin::check(&settings.metrics, &settings.health);
+    let ports = admin::validate(&settings.metrics, &settings.health);
     problems.extend(ports.iter().map(ToString::to_string));
     problems.extend(addresses(settings));
     problems.extend(collisions(settings));
@@ -92,11 +92,10 @@ fn collisions(settings: &Settings) -> Vec<String> {
 }
 
 fn upstream(settings: &Settings) -> Vec<String> {
-    let config = &settings.upstream;
-    // Whether the settings must name a server is not asked here.
-    if config.url.is_none() && config.command.is_empty() {
+    if !settings.names_upstream() {
         return Vec::new();
     }
+    let config = &settings.upstream;
     // Making a server starts and dials nothing, and checks everything.
     let made = UpstreamServer::new(config.clone(), [], Arc::new(SystemClock));
     let mut problems: Vec<String> = made.err().map(|error| error.to_string()).into_iter().collect();

@@ -1,4 +1,4 @@
-use super::{check, plan};
+use super::{plan, validate};
 use crate::{Error, HealthConfig, MetricsConfig};
 
 fn sections(
@@ -46,7 +46,7 @@ fn sections_have_their_own_port_unless_they_name_the_same() {
 #[track_caller]
 fn check_errors(edit: impl FnOnce(&mut MetricsConfig, &mut HealthConfig), expected: &[&str]) {
     let (metrics, health) = sections(edit);
-    let errors: Vec<_> = check(&metrics, &health).iter().map(Error::to_string).collect();
+    let errors: Vec<_> = validate(&metrics, &health).iter().map(Error::to_string).collect();
     assert_eq!(errors.len(), expected.len(), "{errors:?}");
     for (error, expected) in errors.iter().zip(expected) {
         assert!(error.starts_with(expected), "{error}");

@@ -47,8 +47,7 @@ pub(super) fn execute(args: &TailArgs) -> anyhow::Result<Exit> {
     if !args.follow {
         return Ok(Exit::Done);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
+    crate::runtime()?.block_on(async {
         let mut interrupted = std::pin::pin!(ctrl_c());
         while read {
             tokio::select! {

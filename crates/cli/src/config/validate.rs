@@ -127,7 +127,7 @@ fn writable(path: &Path) -> anyhow::Result<()> {
 }
 
 fn check_upstream(settings: &Settings, contact: bool) -> anyhow::Result<String> {
-    if settings.require_upstream().is_err() {
+    if !settings.names_upstream() {
         return Ok("none, so the demo server takes its place".to_owned());
     }
     let config = settings.upstream.clone();
@@ -143,8 +143,7 @@ fn check_upstream(settings: &Settings, contact: bool) -> anyhow::Result<String> 
     if !contact {
         return Ok(format!("{shown}, not contacted (--check-upstream does)"));
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(server.check());
+    crate::runtime()?.block_on(server.check());
     match server.health() {
         Health::Up => Ok(format!("{shown}, which can be reached")),
         Health::Down(why) => Err(anyhow!("the server cannot be reached: {why}; see `upstream`")),

@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use protocol::ProtocolVersion;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::tools;
-
-const VERSIONS: [&str; 4] = ["2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05"];
 
 /// The server: stateless but for its folder.
 #[derive(Clone)]
@@ -78,9 +77,9 @@ fn prepare(root: &Path) -> std::io::Result<()> {
 
 fn initialize(params: &Value) -> Value {
     let asked = params.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
-    let version = VERSIONS.iter().find(|version| **version == asked).unwrap_or(&"2025-11-25");
+    let version = ProtocolVersion::from_str(asked).unwrap_or(ProtocolVersion::LATEST);
     json!({
-        "protocolVersion": version,
+        "protocolVersion": version.as_str(),
         "capabilities": { "tools": {}, "resources": {}, "prompts": {}, "logging": {} },
         "serverInfo": { "name": "mcp-proxy-demo", "version": env!("CARGO_PKG_VERSION") },
     })

@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use domain::{Reason, Verdict};
+use domain::Verdict;
 use policy::{Config, EvalOutcome, Sources};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::output::visible;
 use crate::{Exit, Format, config, output};
@@ -103,7 +103,7 @@ fn as_json(outcome: &EvalOutcome) -> anyhow::Result<Value> {
     let obligations = decision.obligations.as_deref().map(serde_json::from_str::<&RawValue>);
     Ok(json!({
         "decision": decision.verdict.as_str(),
-        "reasons": decision.reasons.iter().map(reason_as_json).collect::<Vec<_>>(),
+        "reasons": &*decision.reasons,
         "matched_rule": decision.matched_rule,
         "obligations": obligations.transpose()?,
         "error": decision.error,
@@ -111,24 +111,6 @@ fn as_json(outcome: &EvalOutcome) -> anyhow::Result<Value> {
         "agrees": outcome.agrees,
         "revision": decision.revision.to_string(),
     }))
-}
-
-/// A reason with the members that the policy gave it, as in the column `reasons` of the audit log.
-fn reason_as_json(reason: &Reason) -> Value {
-    let mut members = Map::new();
-    members.insert("message".to_owned(), reason.message.as_str().into());
-    let optional = [
-        ("rule", &reason.rule),
-        ("severity", &reason.severity),
-        ("owasp", &reason.owasp),
-        ("compliance", &reason.compliance),
-    ];
-    for (name, value) in optional {
-        if let Some(value) = value {
-            members.insert(name.to_owned(), value.as_str().into());
-        }
-    }
-    members.into()
 }
 
 #[cfg(test)]

@@ -134,6 +134,7 @@ fn unknown_variables_are_warnings_with_a_suggestion() {
     );
     check_warning("PATH", "/bin", "");
     check_warning("MCPX", "1", "");
+    check_warning("MCP_PROXY_SHARED", "../shared", "");
     check_warning("MCP_PROXY_UPDATE", "1", "");
 }
 

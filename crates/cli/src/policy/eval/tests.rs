@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Decision, Revision};
+use domain::{Decision, Reason, Revision};
 use policy::Engine;
 use tempfile::TempDir;
 
