@@ -23,7 +23,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The path names a directory.
-    #[error("`{path}` is a directory: set `audit.db_path` to a file in it, for example `{path}/audit.db`")]
+    #[error(
+        "`{path}` is a directory: set `audit.db_path` to a file in it, for example `{path}/audit.db`"
+    )]
     Directory {
         /// The directory.
         path: PathBuf,

@@ -89,7 +89,10 @@ impl Sources {
         paths.sort();
         let mut sources = Self { origin: dir.display().to_string(), ..Self::default() };
         for path in paths {
-            sources.add(path.display().to_string(), read(&path, "check that it may be read")?.as_str())?;
+            sources.add(
+                path.display().to_string(),
+                read(&path, "check that it may be read")?.as_str(),
+            )?;
         }
         sources.merged_data()?;
         Ok(sources)
