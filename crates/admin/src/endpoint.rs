@@ -125,7 +125,7 @@ impl Endpoint {
     ///
     /// [`Error::Bind`].
     pub async fn bind(&self) -> Result<TcpListener, Error> {
-        let host = self.address.trim_start_matches('[').trim_end_matches(']');
+        let host = domain::bare_host(&self.address);
         TcpListener::bind((host, self.port)).await.map_err(|cause| Error::Bind {
             keys: match (&self.metrics, &self.probes) {
                 (Some(_), Some(_)) => "`metrics.port` and `health.port`",

@@ -68,7 +68,7 @@ impl Config {
     /// # Errors
     ///
     /// [`Error::Config`], naming the key, its value and the remedy.
-    pub fn check(&self) -> Result<(), Error> {
+    pub fn validate(&self) -> Result<(), Error> {
         let wrong = |key, problem: String| Err(Error::Config { key, problem });
         if self.db_path.as_os_str().is_empty() {
             return wrong(

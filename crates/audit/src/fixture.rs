@@ -1,13 +1,14 @@
 //! What the tests of this crate share: a clock set by hand, a log in a directory of its own, events.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use domain::{
-    Agent, AuditEvent, Clock, Identity, Latency, Mode, Outcome, SessionId, Span, Stage, Transport,
+    Agent, AuditEvent, Identity, Latency, Mode, Outcome, SessionId, Span, Stage, Transport,
 };
 use tempfile::TempDir;
+use testkit::clock::ManualClock;
 use uuid::Uuid;
 
 use crate::insert::Inserter;
@@ -17,31 +18,11 @@ use crate::{Capture, Config, Filter, Reader, Row};
 /// 2026-11-20T10:40:00Z.
 const START: Duration = Duration::from_secs(1_795_171_200);
 
-/// A clock that stands still until it is moved.
-pub(crate) struct ManualClock {
-    start: Instant,
-    elapsed: Mutex<Duration>,
-}
-
-impl ManualClock {
-    #[expect(clippy::disallowed_methods, reason = "an instant to count from, whichever it is")]
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { start: Instant::now(), elapsed: Mutex::default() })
-    }
-
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.elapsed.lock().unwrap() += by;
-    }
-}
-
-impl Clock for ManualClock {
-    fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + START + *self.elapsed.lock().unwrap()
-    }
-
-    fn monotonic(&self) -> Instant {
-        self.start + *self.elapsed.lock().unwrap()
-    }
+/// A clock that stands at [`START`].
+pub(crate) fn clock() -> Arc<ManualClock> {
+    let clock = ManualClock::new();
+    clock.advance(START);
+    clock
 }
 
 /// A configuration that writes to `audit.db` in a fresh directory.
@@ -51,7 +32,7 @@ pub(crate) fn config() -> (Config, TempDir) {
     (Config { db_path, flush_interval: Span::millis(5), ..Config::default() }, directory)
 }
 
-/// An allowed call of the tool `read_file`, the `number`th second after the start of [`ManualClock`].
+/// An allowed call of the tool `read_file`, the `number`th second after [`START`].
 pub(crate) fn event(number: u32) -> Box<AuditEvent> {
     Box::new(AuditEvent {
         request_id: Uuid::from_u128(u128::from(number) << 96),

@@ -231,32 +231,9 @@ fn violations(reasons: &[Reason]) -> Option<String> {
     (!messages.is_empty()).then(|| messages.join("; "))
 }
 
-#[derive(Serialize)]
-struct ReasonJson<'a> {
-    message: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rule: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    severity: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    owasp: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    compliance: Option<&'a str>,
-}
-
 /// The reasons as JSON for programs.
 fn reasons(reasons: &[Reason]) -> Option<String> {
-    let list: Vec<ReasonJson<'_>> = reasons
-        .iter()
-        .map(|reason| ReasonJson {
-            message: &reason.message,
-            rule: reason.rule.as_deref(),
-            severity: reason.severity.as_deref(),
-            owasp: reason.owasp.as_deref(),
-            compliance: reason.compliance.as_deref(),
-        })
-        .collect();
-    (!list.is_empty()).then(|| to_json(&list))
+    (!reasons.is_empty()).then(|| to_json(&reasons))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl AuditLog {
     ///
     /// When the configuration or the file cannot be used; the message names the key or the file and the remedy.
     pub fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, Error> {
-        config.check()?;
+        config.validate()?;
         let store = Store::open(&config.db_path)?;
         let (shared, receiver) = Shared::new(config);
         let writer = Writer::new(config, store, Arc::clone(&shared), receiver, clock);

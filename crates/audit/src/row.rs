@@ -112,7 +112,7 @@ row! {
     source_ip: Option<String>,
     /// The configured environment.
     environment: Option<String>,
-    /// How it came in: `http`, `sse` or `stdio`.
+    /// How it came in: `http` or `sse`.
     transport: String,
     /// The client's `User-Agent`.
     user_agent: Option<String>,

@@ -10,6 +10,7 @@ mod clock;
 mod decision;
 mod error;
 mod event;
+mod host;
 mod input;
 mod port;
 mod secret;
@@ -22,6 +23,7 @@ pub use clock::{Clock, SystemClock};
 pub use decision::{Decision, Permit, Reason, Revision, Verdict};
 pub use error::{ErrorKind, Failure, Origin};
 pub use event::{AuditEvent, Latency, Outcome};
+pub use host::bare_host;
 pub use input::{ContextView, PolicyInput, ServerView, SessionView};
 pub use port::{
     Answer, BoxFuture, Connection, Health, Inbox, MessageStream, Policy, Probe, Recorder, Slot,

@@ -20,21 +20,25 @@ pub(crate) struct Parts {
     pub(crate) audit: Option<Arc<AuditLog>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<HealthRegistry>,
-    pub(crate) revision: Option<String>,
+    /// None when policy is off.
+    pub(crate) engine: Option<Arc<PolicyEngine>>,
 }
 
 impl Parts {
     /// Builds the parts.
     pub(crate) fn build(settings: &Settings, process: Process) -> Result<Self, Error> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (policy, revision) = load_policy(settings)?;
+        let engine = load_policy(settings)?;
         let upstream =
             UpstreamServer::new(settings.upstream.clone(), process.environment, clock.clone())?;
         let upstream = Arc::new(upstream);
         let audit = audit::open(&settings.audit, clock.clone())?;
         let metrics = Arc::new(Metrics::new(upstream.view().name)?);
         let ports = Ports {
-            policy,
+            policy: match &engine {
+                Some(engine) => Arc::clone(engine) as Arc<dyn Policy>,
+                None => Arc::new(policy::Disabled::default()),
+            },
             upstream: Arc::clone(&upstream) as Arc<dyn Upstream>,
             recorder: match &audit {
                 Some(log) => Arc::clone(log) as Arc<dyn Recorder>,
@@ -48,7 +52,7 @@ impl Parts {
         let mut probes: Vec<Arc<dyn Probe>> = vec![upstream.clone()];
         probes.extend(audit.clone().map(|log| log as Arc<dyn Probe>));
         let health = Arc::new(HealthRegistry::new(clock, probes));
-        let parts = Self { router, upstream, audit, metrics, health, revision };
+        let parts = Self { router, upstream, audit, metrics, health, engine };
         parts.metrics.read(Reading::LogLinesDropped, process.lost_log_lines)?;
         parts.register_readings()?;
         Ok(parts)
@@ -63,7 +67,7 @@ impl Parts {
             u64::from(upstream.health() == domain::Health::Up)
         })?;
         let upstream = Arc::clone(&self.upstream);
-        self.metrics.read(Reading::UpstreamOddities, move || upstream.protocol_errors())?;
+        self.metrics.read(Reading::UpstreamProtocolErrors, move || upstream.protocol_errors())?;
         let Some(log) = &self.audit else { return Ok(()) };
         type Part = fn(audit::Stats) -> u64;
         let readings: [(Reading, Part); 4] = [
@@ -92,12 +96,10 @@ fn options(settings: &Settings) -> Options {
     }
 }
 
-fn load_policy(settings: &Settings) -> Result<(Arc<dyn Policy>, Option<String>), Error> {
+fn load_policy(settings: &Settings) -> Result<Option<Arc<PolicyEngine>>, Error> {
     if !settings.policy.enabled {
-        return Ok((Arc::new(policy::Disabled::default()), None));
+        return Ok(None);
     }
     let sources = Sources::from_config(&settings.policy)?;
-    let engine = PolicyEngine::new(&sources, &settings.policy)?;
-    let revision = engine.revision().to_string();
-    Ok((Arc::new(engine), Some(revision)))
+    Ok(Some(Arc::new(PolicyEngine::new(&sources, &settings.policy)?)))
 }

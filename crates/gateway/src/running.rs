@@ -85,7 +85,9 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
     let options = transport_sse::Options { shutdown: drain.clone(), ..Default::default() };
     let sse = transport_sse::routes(Arc::clone(&parts.router), options);
     let app = transport_http::app(Arc::clone(&parts.router), &settings.server, sse);
-    let workers = Workers::start(listener, &app, &drain, &end)?;
+    let engine = parts.engine.clone();
+    let warm = move || engine.iter().for_each(|engine| engine.warm());
+    let workers = Workers::start(listener, &app, &drain, &end, warm)?;
     parts.health.set_ready();
     Ok(Running { addresses, parts, workers, drain, end, beside })
 }
@@ -111,7 +113,7 @@ impl Running {
     /// The revision of the policy set; `None` when policy is off.
     #[must_use]
     pub fn revision(&self) -> Option<&str> {
-        self.parts.revision.as_deref()
+        self.parts.engine.as_deref().map(|engine| &*engine.revision().0)
     }
 
     /// Stops: readiness goes first, then the data port closes and calls in flight finish within

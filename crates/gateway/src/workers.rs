@@ -19,14 +19,25 @@ pub(crate) struct Workers {
     serving: watch::Receiver<usize>,
 }
 
+/// One thread that serves; it counts until it is dropped, however the thread ends.
+struct Serving(Arc<watch::Sender<usize>>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.send_modify(|serving| *serving = serving.saturating_sub(1));
+    }
+}
+
 impl Workers {
-    /// Starts them. Each stops to serve at `drain`, and ends with `end`: until then, what its
-    /// runtime drives (connections to the server, child processes) lives on.
+    /// Starts them. Each runs `prepare` before it serves, stops to serve at `drain`, and ends with
+    /// `end`: until then, what its runtime drives (connections to the server, child processes)
+    /// lives on.
     pub(crate) fn start(
         listener: Listener,
         app: &App,
         drain: &CancellationToken,
         end: &CancellationToken,
+        prepare: impl Fn() + Clone + Send + 'static,
     ) -> Result<Self, Error> {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         let (announce, serving) = watch::channel(count);
@@ -39,12 +50,13 @@ impl Workers {
         let mut threads = Vec::new();
         for (number, listener) in listeners.into_iter().enumerate() {
             let (app, drain, end) = (app.clone(), drain.clone(), end.clone());
-            let announce = Arc::clone(&announce);
+            let (serving, prepare) = (Serving(Arc::clone(&announce)), prepare.clone());
             let serve = move || {
+                prepare();
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 runtime.block_on(async {
                     let served = listener.serve(app, drain).await;
-                    announce.send_modify(|serving| *serving -= 1);
+                    drop(serving);
                     end.cancelled().await;
                     served
                 })

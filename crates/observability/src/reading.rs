@@ -13,7 +13,7 @@ pub enum Reading {
     /// Whether the server can be reached: 1 or 0.
     UpstreamConnected,
     /// Messages of the server that were dropped because they fit nothing, or were none.
-    UpstreamOddities,
+    UpstreamProtocolErrors,
     /// Rows that are in the audit log.
     AuditRecordsWritten,
     /// Rows that were lost, all on errors of the database.
@@ -31,7 +31,7 @@ impl Reading {
     pub const ALL: [Self; 8] = [
         Self::ActiveSessions,
         Self::UpstreamConnected,
-        Self::UpstreamOddities,
+        Self::UpstreamProtocolErrors,
         Self::AuditRecordsWritten,
         Self::AuditRecordsDropped,
         Self::AuditBufferSize,
@@ -46,7 +46,7 @@ impl Reading {
             Self::UpstreamConnected => {
                 ("mcp_proxy_upstream_connected", "Whether the server can be reached: 1 or 0.")
             }
-            Self::UpstreamOddities => (
+            Self::UpstreamProtocolErrors => (
                 "mcp_proxy_upstream_protocol_errors_total",
                 "Messages of the server that were dropped because they fit nothing, or were none.",
             ),
@@ -73,7 +73,7 @@ impl Reading {
             Self::ActiveSessions | Self::UpstreamConnected | Self::AuditBufferSize => {
                 MetricType::GAUGE
             }
-            Self::UpstreamOddities
+            Self::UpstreamProtocolErrors
             | Self::AuditRecordsWritten
             | Self::AuditRecordsDropped
             | Self::AuditFlushes
@@ -83,7 +83,7 @@ impl Reading {
 
     /// Whether the metric carries the label `server`.
     const fn names_server(self) -> bool {
-        matches!(self, Self::UpstreamConnected | Self::UpstreamOddities)
+        matches!(self, Self::UpstreamConnected | Self::UpstreamProtocolErrors)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The port `Policy`: from a message to a decision.
 //!
-//! Every thread has its own evaluator, input builder and cache, made on its first decision and made anew when the set
-//! was swapped. A panic inside an evaluation is a denial, and costs the thread its evaluator.
+//! Every thread has its own evaluator, input builder and cache, made by [`PolicyEngine::warm`] or on its first
+//! decision. A panic inside an evaluation is a denial, and costs the thread its evaluator.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,22 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
 use domain::{Clock, Decision, Policy, PolicyInput, Revision, Stage, SystemClock, Verdict};
 
 use crate::cache::Cache;
 use crate::input::InputBuilder;
 use crate::runner::{Part, Runner};
-use crate::set::{Engine, PolicySet};
+use crate::set::PolicySet;
 use crate::verdict::{Conclusion, Parts, conclude};
 use crate::{Config, Error, Sources};
 
-/// Decides with a set of policies that can be swapped while it serves.
+/// Decides with a set of policies.
 pub struct PolicyEngine {
     id: u64,
     /// Dropped with the engine, so that threads can forget their workers.
     alive: Arc<()>,
-    set: ArcSwap<PolicySet>,
+    set: PolicySet,
     clock: Arc<dyn Clock>,
 }
 
@@ -42,48 +41,26 @@ impl PolicyEngine {
     #[must_use]
     pub fn with_clock(set: PolicySet, clock: Arc<dyn Clock>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            alive: Arc::new(()),
-            set: ArcSwap::from_pointee(set),
-            clock,
-        }
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), alive: Arc::new(()), set, clock }
     }
 
-    /// Decides with `set` from now on. Decisions under way end with the old one.
-    pub fn swap(&self, set: PolicySet) {
-        self.set.store(Arc::new(set));
-    }
-
-    /// Which evaluator serves.
+    /// The set that decides.
     #[must_use]
-    pub fn engine(&self) -> Engine {
-        self.set.load().engine().clone()
-    }
-
-    /// The set that decides now.
-    #[must_use]
-    pub fn revision(&self) -> Revision {
-        self.set.load().revision().clone()
+    pub fn revision(&self) -> &Revision {
+        self.set.revision()
     }
 
     /// Makes this thread's evaluator, which the first decision of a thread would otherwise wait for.
     pub fn warm(&self) {
-        let set = self.set.load_full();
         WORKERS.with_borrow_mut(|workers| {
-            self.worker(workers, &set);
+            self.worker(workers);
         });
     }
 
-    fn conclude(
-        &self,
-        set: &Arc<PolicySet>,
-        input: &PolicyInput<'_>,
-        now: Instant,
-    ) -> (Conclusion, bool) {
+    fn conclude(&self, input: &PolicyInput<'_>, now: Instant) -> (Conclusion, bool) {
         WORKERS.with_borrow_mut(|workers| {
-            let worker = self.worker(workers, set);
-            match catch_unwind(AssertUnwindSafe(|| worker.decide(set, input, now))) {
+            let worker = self.worker(workers);
+            match catch_unwind(AssertUnwindSafe(|| worker.decide(&self.set, input, now))) {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     workers.retain(|worker| worker.engine != self.id);
@@ -93,17 +70,13 @@ impl PolicyEngine {
         })
     }
 
-    fn worker<'a>(&self, workers: &'a mut Vec<Worker>, set: &PolicySet) -> &'a mut Worker {
+    fn worker<'a>(&self, workers: &'a mut Vec<Worker>) -> &'a mut Worker {
         let place = workers.iter().position(|worker| worker.engine == self.id);
-        let place = match place {
-            Some(place) if workers.get(place).is_some_and(|worker| worker.set == set.id) => place,
-            _ => {
-                workers
-                    .retain(|worker| worker.engine != self.id && worker.alive.strong_count() > 0);
-                workers.push(Worker::new(self, set));
-                workers.len() - 1
-            }
-        };
+        let place = place.unwrap_or_else(|| {
+            workers.retain(|worker| worker.alive.strong_count() > 0);
+            workers.push(Worker::new(self));
+            workers.len() - 1
+        });
         #[expect(clippy::indexing_slicing, reason = "`place` was just found or pushed")]
         &mut workers[place]
     }
@@ -112,22 +85,13 @@ impl PolicyEngine {
 impl Policy for PolicyEngine {
     fn decide(&self, input: &PolicyInput<'_>) -> Decision {
         let started = self.clock.monotonic();
-        let set = self.set.load_full();
-        let (conclusion, cached) = self.conclude(&set, input, started);
-        Decision {
-            verdict: conclusion.verdict,
-            reasons: conclusion.reasons,
-            matched_rule: conclusion.matched_rule,
-            obligations: None,
-            error: conclusion.error,
-            revision: set.revision.clone(),
-            cached,
-            elapsed: self.clock.monotonic().saturating_duration_since(started),
-        }
+        let (conclusion, cached) = self.conclude(input, started);
+        let elapsed = self.clock.monotonic().saturating_duration_since(started);
+        conclusion.into_decision(self.revision(), cached, elapsed)
     }
 
     fn examines(&self, stage: Stage) -> bool {
-        self.set.load().examines(stage)
+        self.set.examines(stage)
     }
 }
 
@@ -139,7 +103,6 @@ thread_local! {
 struct Worker {
     engine: u64,
     alive: Weak<()>,
-    set: u64,
     runner: Result<Runner, String>,
     input: InputBuilder,
     cache: Option<Cache<Stable>>,
@@ -155,13 +118,13 @@ struct Stable {
 }
 
 impl Worker {
-    fn new(engine: &PolicyEngine, set: &PolicySet) -> Self {
+    fn new(engine: &PolicyEngine) -> Self {
+        let set = &engine.set;
         let cache = (set.cache.enabled && !set.split.stable.is_empty())
             .then(|| Cache::new(set.cache.max_entries, set.cache.ttl.duration()));
         Self {
             engine: engine.id,
             alive: Arc::downgrade(&engine.alive),
-            set: set.id,
             runner: set.runner(),
             input: InputBuilder::new(),
             cache,

@@ -1,8 +1,5 @@
 //! One evaluation of one input document: what `policy eval` prints.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use domain::{Clock, Decision, SystemClock};
 use regorus::Value;
 
@@ -44,7 +41,7 @@ pub fn eval(sources: &Sources, config: &Config, input: &str) -> Result<EvalOutco
         Err(_) => expected.error.is_some(),
     };
     Ok(EvalOutcome {
-        decision: decision(expected, &set, elapsed),
+        decision: expected.into_decision(set.revision(), false, elapsed),
         engine: set.engine().clone(),
         agrees,
     })
@@ -67,19 +64,6 @@ fn by_serving(set: &PolicySet, document: Value) -> Result<Parts, String> {
         }
     }
     Ok(parts)
-}
-
-fn decision(conclusion: Conclusion, set: &PolicySet, elapsed: Duration) -> Decision {
-    Decision {
-        verdict: conclusion.verdict,
-        reasons: Arc::clone(&conclusion.reasons),
-        matched_rule: conclusion.matched_rule,
-        obligations: None,
-        error: conclusion.error,
-        revision: set.revision().clone(),
-        cached: false,
-        elapsed,
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
-//! A loaded, checked and compiled set of policies. It never changes; a reload makes another.
+//! A loaded, checked and compiled set of policies. It never changes.
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use domain::{Revision, Stage};
@@ -42,7 +41,6 @@ impl fmt::Display for Engine {
 
 /// A set of policies, ready to decide.
 pub struct PolicySet {
-    pub(crate) id: u64,
     pub(crate) revision: Revision,
     pub(crate) declared: Declared,
     pub(crate) split: Split,
@@ -70,7 +68,7 @@ impl PolicySet {
         config.validate()?;
         let modules = parse_all(sources.policies())?;
         for module in &modules {
-            warn_of_package(module)?;
+            check_package(module)?;
         }
         let graph = Graph::new(&modules);
         graph.check(&modules)?;
@@ -86,7 +84,6 @@ impl PolicySet {
             strict_builtin_errors: config.evaluation.strict_builtin_errors,
         };
         let mut set = Self {
-            id: next_id(),
             revision: revision(&modules, &document),
             declared,
             split: Split::new(&graph, declared),
@@ -218,7 +215,8 @@ pub(crate) fn parse_all(files: &[SourceFile]) -> Result<Vec<Module>, Error> {
     Ok(modules)
 }
 
-fn warn_of_package(module: &Module) -> Result<(), Error> {
+/// Refuses a package that is the gateway's own, and warns of one that cannot decide.
+fn check_package(module: &Module) -> Result<(), Error> {
     let file = &module.file.name;
     match module.package.first().map(String::as_str) {
         Some(PACKAGE) => Err(Error::Misplaced {
@@ -278,11 +276,6 @@ pub(crate) fn texts(
         Text { name: module.file.name.clone(), v0: module.v0, text: edited(module, edits).into() }
     };
     modules.iter().enumerate().map(text).collect()
-}
-
-fn next_id() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// SHA-256 over names, texts and data, each with its length.

@@ -301,7 +301,7 @@ fn parse_as(file: &SourceFile, v0: bool) -> Result<Module, Error> {
     engine.set_rego_v0(v0);
     engine
         .add_policy(file.name.clone(), file.text.to_string())
-        .map_err(|error| located(&file.name, &error.to_string(), v0))?;
+        .map_err(|error| before_end(located(&file.name, &error.to_string(), v0), &file.text))?;
     let printed =
         engine.get_ast_as_json().map_err(|error| located(&file.name, &error.to_string(), v0))?;
     let [Printed { ast }]: [Printed; 1] = serde_json::from_str(&printed).map_err(|error| {
@@ -346,6 +346,19 @@ pub(crate) fn located(file: &str, text: &str, v0: bool) -> Error {
         excerpt,
         hint: hint.to_owned(),
     }
+}
+
+/// An error at the end of the text, moved to the end of what is written: that is where something is missing.
+fn before_end(mut error: Error, text: &str) -> Error {
+    if let Error::Syntax { line, column, excerpt, .. } = &mut error
+        && let Some((last, written)) = (1..).zip(text.trim_end().lines()).last()
+        && *line > last
+    {
+        (*line, *column) =
+            (last, u32::try_from(written.len()).unwrap_or(u32::MAX).saturating_add(1));
+        *excerpt = format!("\n{last} | {written}");
+    }
+    error
 }
 
 fn syntax(file: &str, (line, column): (u32, u32), message: String, hint: String) -> Error {

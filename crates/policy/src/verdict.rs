@@ -7,8 +7,9 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use domain::{Reason, Verdict};
+use domain::{Decision, Reason, Revision, Verdict};
 use regorus::Value;
 
 use crate::split::Declared;
@@ -113,6 +114,25 @@ impl Conclusion {
             reasons: Arc::from([Reason::from("policy could not be evaluated")]),
             matched_rule: None,
             error: Some(Arc::from(error.as_ref())),
+        }
+    }
+
+    /// The decision of the set `revision`, with the circumstances of its evaluation.
+    pub(crate) fn into_decision(
+        self,
+        revision: &Revision,
+        cached: bool,
+        elapsed: Duration,
+    ) -> Decision {
+        Decision {
+            verdict: self.verdict,
+            reasons: self.reasons,
+            matched_rule: self.matched_rule,
+            obligations: None,
+            error: self.error,
+            revision: revision.clone(),
+            cached,
+            elapsed,
         }
     }
 

@@ -35,7 +35,7 @@ mod version;
 
 pub use error::{ParseError, ParseErrorKind, SseError};
 pub use id::RequestId;
-pub use list::{Entry, Retained, list_entries, retain_entries};
+pub use list::{ListEntry, Retained, list_entries, retain_entries};
 pub use message::{Kind, Message, Rewrite};
 pub use method::{ListKind, Method};
 pub use version::ProtocolVersion;

@@ -11,7 +11,7 @@ use crate::{
 
 /// One entry of a list result.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub struct ListEntry<'a> {
     /// The entry, an object as raw JSON.
     pub raw: &'a str,
     /// What [`ListKind::entry_key`] names, decoded.
@@ -38,7 +38,7 @@ pub struct Retained {
 /// When `result` is not strict JSON as [`crate::Message::parse`] has it, its member is not an array
 /// of objects that each have a string for a key, or a key is there in another case too, which some
 /// clients would read instead.
-pub fn list_entries(result: &str, kind: ListKind) -> Result<Vec<Entry<'_>>, ParseError> {
+pub fn list_entries(result: &str, kind: ListKind) -> Result<Vec<ListEntry<'_>>, ParseError> {
     Ok(scan_list(result, kind)?.slots.into_iter().map(|slot| slot.entry).collect())
 }
 
@@ -51,7 +51,7 @@ pub fn list_entries(result: &str, kind: ListKind) -> Result<Vec<Entry<'_>>, Pars
 pub fn retain_entries(
     result: &str,
     kind: ListKind,
-    mut keep: impl FnMut(&Entry<'_>) -> bool,
+    mut keep: impl FnMut(&ListEntry<'_>) -> bool,
 ) -> Result<Retained, ParseError> {
     let list = scan_list(result, kind)?;
     let mut kept = Vec::with_capacity(list.slots.len());
@@ -74,7 +74,7 @@ pub fn retain_entries(
 }
 
 struct Slot<'a> {
-    entry: Entry<'a>,
+    entry: ListEntry<'a>,
     /// The entry with the white space around it.
     around: &'a str,
 }
@@ -128,7 +128,7 @@ impl<'a> List<'a> {
     }
 }
 
-fn entry<'a>(scan: &mut Scanner<'a>, kind: ListKind) -> Result<Entry<'a>, Stop> {
+fn entry<'a>(scan: &mut Scanner<'a>, kind: ListKind) -> Result<ListEntry<'a>, Stop> {
     let at = scan.at();
     let known = [kind.entry_key(), "description", "annotations"];
     let mut places = [Span::default(); 3];
@@ -152,7 +152,7 @@ fn entry<'a>(scan: &mut Scanner<'a>, kind: ListKind) -> Result<Entry<'a>, Stop> 
         let what = format!("entry of `{}` without a string `{}`", kind.member(), kind.entry_key());
         scan.note(InvalidRequest, at, what);
     }
-    Ok(Entry {
+    Ok(ListEntry {
         raw: scan.slice(raw),
         key: text::decode(key),
         description: description.starts_with('"').then(|| text::decode(description)),

@@ -76,9 +76,10 @@ impl Entry {
     }
 
     /// With a refusal of the transport, always answered.
-    pub(crate) fn refuse(mut self, failure: &Failure) -> Reply {
+    pub(crate) fn refuse(mut self, failure: &Failure, status: Option<u16>) -> Reply {
         let body = self.fail_with_body(None, failure);
-        Reply::error(failure.kind, body)
+        let reply = Reply::error(failure.kind, body);
+        Reply { status: status.unwrap_or(reply.status), ..reply }
     }
 
     /// Because it could not be read.

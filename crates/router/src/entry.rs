@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use domain::{
     Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, Slot, Stage,
-    Verdict, random_uuid,
+    random_uuid,
 };
 use protocol::{Message, Method, ProtocolVersion};
 use session::Session;
@@ -166,11 +166,7 @@ impl Entry {
             return;
         }
         event.stage = stage;
-        event.decision = match (decision.verdict, &decision.error) {
-            (Verdict::Allow, _) => Outcome::Allow,
-            (Verdict::Deny, None) => Outcome::Deny,
-            (Verdict::Deny, Some(_)) => Outcome::Error,
-        };
+        event.decision = Outcome::of(decision);
         event.matched_rule.clone_from(&decision.matched_rule);
         event.reasons = Arc::clone(&decision.reasons);
         event.obligations.clone_from(&decision.obligations);

@@ -61,7 +61,7 @@ impl Cleared {
     async fn lost(mut self) {
         let Arrival { message, session, .. } = &self.arrival;
         if let Some(id) = self.own_id {
-            session.server_requests().unpark(id);
+            session.callbacks().unpark(id);
         }
         let gone = Failure::new(ErrorKind::Overloaded, "the client does not take messages now");
         self.entry.give_up(&gone);
@@ -158,7 +158,7 @@ async fn refuse(session: &Session, message: &Message, failure: &Failure) {
 /// no such request.
 fn restored(arrival: Arrival) -> Option<(Arrival, Parked)> {
     let own_id = arrival.message.id()?.parse().ok()?;
-    let parked = arrival.session.server_requests().unpark(own_id)?;
+    let parked = arrival.session.callbacks().unpark(own_id)?;
     let message = Message::parse(arrival.message.with_id(&parked.upstream_id)).ok()?;
     Some((Arrival { message, ..arrival }, parked))
 }
@@ -166,7 +166,7 @@ fn restored(arrival: Arrival) -> Option<(Arrival, Parked)> {
 /// The bytes for the client: a request gets an id of the gateway, so that ids of several sources
 /// cannot meet, and its cancellation the same.
 fn under_own_id(session: &Session, message: &Message) -> Result<(Bytes, Option<u64>), Failure> {
-    let requests = session.server_requests();
+    let requests = session.callbacks();
     if let (Kind::Request, Some(upstream_id)) = (message.kind(), message.id()) {
         let upstream_id = upstream_id.to_owned();
         let method = message.method_name().into_owned();

@@ -210,7 +210,7 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         for id in self.asked.drain(..) {
-            self.arrival.session.server_requests().unpark(id);
+            self.arrival.session.callbacks().unpark(id);
         }
     }
 }

@@ -82,7 +82,7 @@ pub struct Caller {
 pub enum Ticket {
     /// The value of `Mcp-Session-Id`, which `initialize` does not have yet (Streamable HTTP).
     Header(Option<String>),
-    /// The session of the stream it came over (HTTP+SSE, stdio).
+    /// The session of the stream it came over (HTTP+SSE).
     Session(Arc<Session>),
 }
 

@@ -93,10 +93,16 @@ impl Router {
     }
 
     /// Replies to what a transport refuses on its own (too large, forbidden, a bad header), and
-    /// records it.
-    pub async fn refuse(self: &Arc<Self>, caller: &Caller, failure: Failure, size: usize) -> Reply {
+    /// records it. `status` is that of the reply where the one of the kind is not exact enough.
+    pub async fn refuse(
+        self: &Arc<Self>,
+        caller: &Caller,
+        failure: Failure,
+        status: Option<u16>,
+        size: usize,
+    ) -> Reply {
         match self.open_entry(caller, size).await {
-            Ok(entry) => entry.refuse(&failure),
+            Ok(entry) => entry.refuse(&failure, status),
             Err(unrecorded) => unrecorded.reply(None),
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::{
     ContextView, Decision, PolicyInput, Revision, ServerView, SessionView, Stage, Verdict,
 };
-use protocol::{Entry as ListEntry, ListKind, Message, Method, ProtocolVersion};
+use protocol::{ListEntry, ListKind, Message, Method, ProtocolVersion};
 
 use crate::Router;
 use crate::entry::Entry;

@@ -169,7 +169,7 @@ impl Session {
     }
 
     /// Requests of the server that wait for the client's answer.
-    pub fn server_requests(&self) -> &Callbacks {
+    pub fn callbacks(&self) -> &Callbacks {
         &self.callbacks
     }
 

@@ -14,7 +14,7 @@ pub(crate) fn problems(settings: &Settings) -> Vec<String> {
     let mut problems = Vec::new();
     problems.extend(settings.server.validate().err().map(|error| error.to_string()));
     problems.extend(settings.policy.validate().err().map(|error| error.to_string()));
-    problems.extend(settings.audit.check().err().map(|error| error.to_string()));
+    problems.extend(settings.audit.validate().err().map(|error| error.to_string()));
     let ports = admin::validate(&settings.metrics, &settings.health);
     problems.extend(ports.iter().map(ToString::to_string));
     problems.extend(addresses(settings));
@@ -46,8 +46,7 @@ fn is_address(text: &str) -> bool {
 }
 
 fn ip(text: &str) -> Option<IpAddr> {
-    let bare = text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok()
+    domain::bare_host(text).parse().ok()
 }
 
 /// A port that would be opened.

@@ -29,7 +29,7 @@ const SSE: [&str; 2] = ["/sse", "/message"];
 /// How much of `User-Agent` is recorded, in bytes.
 const USER_AGENT_BYTES: usize = 256;
 
-pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static(protocol::header::SESSION_ID);
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -211,13 +211,8 @@ impl App {
     /// Records a refusal and answers it.
     async fn refuse(&self, caller: &Caller, refusal: Refusal) -> Response<Content> {
         let Refusal { status, failure, size, allow } = refusal;
-        let of_kind = failure.kind.http_status();
-        let reply = self.0.router.refuse(caller, failure, size).await;
-        let recorded = reply.status == of_kind;
-        let mut response = respond(reply);
-        if recorded {
-            *response.status_mut() = status;
-        }
+        let status = Some(status.as_u16());
+        let mut response = respond(self.0.router.refuse(caller, failure, status, size).await);
         if let Some(methods) = allow {
             response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
         }
@@ -231,7 +226,7 @@ impl App {
             source_ip: peer.ip,
             user_agent: peer.user_agent.get().cloned(),
         };
-        let _: Reply = self.0.router.refuse(&caller, Failure::new(kind, message), 0).await;
+        let _: Reply = self.0.router.refuse(&caller, Failure::new(kind, message), None, 0).await;
     }
 
     /// The headers that every answer carries.

@@ -41,7 +41,7 @@ impl Listener {
     pub async fn bind(config: &Config) -> Result<Self, Error> {
         config.validate()?;
         let listen = &config.listen;
-        let host = listen.address.trim_start_matches('[').trim_end_matches(']');
+        let host = domain::bare_host(&listen.address);
         let failed = |cause| Error::bind(format!("{}:{}", listen.address, listen.port), cause);
         let socket = TcpListener::bind((host, listen.port)).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;

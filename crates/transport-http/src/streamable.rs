@@ -20,7 +20,7 @@ use crate::refusal::Refusal;
 /// What `/mcp` takes.
 pub(crate) const METHODS: &str = "GET, POST, DELETE, OPTIONS";
 
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(protocol::header::PROTOCOL_VERSION);
 
 /// Whether the headers of a POST admit what may be answered.
 pub(crate) fn check_post(parts: &Parts) -> Result<(), Refusal> {

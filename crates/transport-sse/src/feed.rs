@@ -8,8 +8,8 @@ use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use domain::{ErrorKind, Failure};
 use futures_util::stream::unfold;
+use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
 use protocol::sse;
 use router::Caller;
 use session::{Session, Stream};
@@ -56,9 +56,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, caller: &Caller) -> Response {
 }
 
 async fn refuse(shared: &Shared, caller: &Caller, failure: Failure) -> Response {
-    let status = StatusCode::from_u16(failure.kind.http_status());
-    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    reply::refuse(&shared.router, caller, status, failure, 0).await
+    reply::refuse(&shared.router, caller, None, failure, 0).await
 }
 
 /// What a stream carries, in order.

@@ -86,7 +86,7 @@ async fn message(
 async fn wrong_method(shared: &Shared, caller: &Caller, methods: &'static str) -> Response {
     let text = format!("the method is not served here: use one of {methods}");
     let failure = Failure::new(ErrorKind::BadTransport, text);
-    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let status = Some(StatusCode::METHOD_NOT_ALLOWED);
     let mut response = reply::refuse(&shared.router, caller, status, failure, 0).await;
     reply::allow(&mut response, methods);
     response

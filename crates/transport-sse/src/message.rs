@@ -19,13 +19,14 @@ pub(crate) async fn accept(shared: &Arc<Shared>, caller: Caller, request: Reques
     let (parts, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         let failure = Failure::new(ErrorKind::BadTransport, "the body broke off");
-        return reply::refuse(&shared.router, &caller, StatusCode::BAD_REQUEST, failure, 0).await;
+        let status = Some(StatusCode::BAD_REQUEST);
+        return reply::refuse(&shared.router, &caller, status, failure, 0).await;
     };
     let body = body.to_bytes();
     let session = match find(shared, &parts.uri) {
         Ok(session) => session,
         Err((status, failure)) => {
-            return reply::refuse(&shared.router, &caller, status, failure, body.len()).await;
+            return reply::refuse(&shared.router, &caller, Some(status), failure, body.len()).await;
         }
     };
     let ticket = Ticket::Session(Arc::clone(&session));

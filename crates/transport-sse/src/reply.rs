@@ -39,20 +39,15 @@ pub(crate) fn respond(reply: Reply) -> Response {
     response
 }
 
-/// Records what this transport refuses on its own, and answers it with a status more exact than that of its kind.
+/// Records what this transport refuses on its own, and answers it, with `status` where that of its kind is not exact
+/// enough.
 pub(crate) async fn refuse(
     router: &Arc<Router>,
     caller: &Caller,
-    status: StatusCode,
+    status: Option<StatusCode>,
     failure: Failure,
     size: usize,
 ) -> Response {
-    let of_kind = failure.kind.http_status();
-    let reply = router.refuse(caller, failure, size).await;
-    let recorded = reply.status == of_kind;
-    let mut response = respond(reply);
-    if recorded {
-        *response.status_mut() = status;
-    }
-    response
+    let status = status.map(|status| status.as_u16());
+    respond(router.refuse(caller, failure, status, size).await)
 }

@@ -85,7 +85,7 @@ impl Duplex {
                 shared: Arc::clone(shared),
                 dialler,
                 inbox: Arc::clone(inbox),
-                ledger: Ledger::new(shared.oddities()),
+                ledger: Ledger::new(shared.protocol_errors()),
                 current: SyncMutex::default(),
                 making: Mutex::default(),
                 greeting: SyncMutex::default(),

@@ -36,10 +36,9 @@ const BOTH: HeaderValue = HeaderValue::from_static("application/json, text/event
 const LEFT_OVER: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
-// `protocol::header` spells these as the specification does; HTTP/2 wants them in lower case.
-const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
-const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const SESSION_ID: HeaderName = HeaderName::from_static(protocol::header::SESSION_ID);
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static(protocol::header::PROTOCOL_VERSION);
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static(protocol::header::LAST_EVENT_ID);
 
 type Pool = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 

@@ -13,7 +13,7 @@ use protocol::{Kind, Message, Method, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::failure;
-use crate::throttle::Oddities;
+use crate::throttle::ProtocolErrors;
 
 /// Progress that may wait for its reader before the connection is read on.
 const PROGRESS_QUEUE: usize = 32;
@@ -29,7 +29,7 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The table of flights of one connection.
 pub(crate) struct Ledger {
     table: Mutex<Table>,
-    oddities: Arc<Oddities>,
+    protocol_errors: Arc<ProtocolErrors>,
 }
 
 #[derive(Default)]
@@ -67,8 +67,8 @@ impl Entry {
 
 impl Ledger {
     /// An empty table.
-    pub(crate) fn new(oddities: &Arc<Oddities>) -> Arc<Self> {
-        Arc::new(Self { table: Mutex::default(), oddities: Arc::clone(oddities) })
+    pub(crate) fn new(protocol_errors: &Arc<ProtocolErrors>) -> Arc<Self> {
+        Arc::new(Self { table: Mutex::default(), protocol_errors: Arc::clone(protocol_errors) })
     }
 
     /// Registers a request of the client under a new id.
@@ -189,7 +189,7 @@ impl Ledger {
 
     /// Counts and logs something that the server should not have sent; it is dropped.
     pub(crate) fn odd(&self, what: &str) {
-        self.oddities.note(what);
+        self.protocol_errors.note(what);
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::health::LastSeen;
 use crate::route::Route;
 use crate::session::Session;
-use crate::throttle::Oddities;
+use crate::throttle::ProtocolErrors;
 use crate::{Config, Error, failure};
 
 /// How long the server gets to take note of an end before it is left, or killed.
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     best: AtomicUsize,
     slots: Option<Arc<Semaphore>>,
     health: LastSeen,
-    oddities: Arc<Oddities>,
+    protocol_errors: Arc<ProtocolErrors>,
 }
 
 impl UpstreamServer {
@@ -60,7 +60,7 @@ impl UpstreamServer {
             best: AtomicUsize::new(0),
             slots: (limit > 0).then(|| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))),
             health: LastSeen::new(),
-            oddities: Arc::new(Oddities::new(&clock)),
+            protocol_errors: Arc::new(ProtocolErrors::new(&clock)),
             config,
             clock,
         };
@@ -92,7 +92,7 @@ impl UpstreamServer {
     /// or were no messages.
     #[must_use]
     pub fn protocol_errors(&self) -> u64 {
-        self.shared.oddities.count()
+        self.shared.protocol_errors.count()
     }
 }
 
@@ -150,9 +150,9 @@ impl Shared {
         Instant::now() + self.timeout()
     }
 
-    /// Where oddities of the server are counted.
-    pub(crate) fn oddities(&self) -> &Arc<Oddities> {
-        &self.oddities
+    /// Where protocol errors of the server are counted.
+    pub(crate) fn protocol_errors(&self) -> &Arc<ProtocolErrors> {
+        &self.protocol_errors
     }
 
     /// The route that worked last, else the first to try.

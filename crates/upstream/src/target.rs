@@ -55,7 +55,7 @@ impl Target {
 
     /// Host and port to connect to.
     pub(crate) fn host_and_port(&self) -> Option<(String, u16)> {
-        let host = self.0.url.host_str()?.trim_start_matches('[').trim_end_matches(']');
+        let host = domain::bare_host(self.0.url.host_str()?);
         Some((host.to_owned(), self.0.url.port_or_known_default()?))
     }
 

@@ -43,12 +43,12 @@ impl Throttle {
 
 /// Messages of the server that it should not have sent: dropped, counted, and logged while they
 /// are few.
-pub(crate) struct Oddities {
+pub(crate) struct ProtocolErrors {
     count: AtomicU64,
     throttle: Throttle,
 }
 
-impl Oddities {
+impl ProtocolErrors {
     /// None yet.
     pub(crate) fn new(clock: &Arc<dyn Clock>) -> Self {
         Self { count: AtomicU64::new(0), throttle: Throttle::new(clock, 20) }

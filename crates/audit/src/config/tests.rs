@@ -12,14 +12,14 @@ fn the_defaults_are_those_of_the_documentation() {
     assert_eq!((config.flush_interval, config.max_wait), (Span::millis(50), Span::secs(1)));
     assert!(!config.capture.request_arguments && !config.capture.response_summary);
     assert_eq!(config.capture.max_bytes, 4096);
-    config.check().unwrap();
+    config.validate().unwrap();
 }
 
 #[track_caller]
 fn check(text: &str, wanted: &str) {
     let read = serde_json::from_str::<Config>(text);
     let problem = match read {
-        Ok(config) => config.check().unwrap_err().to_string(),
+        Ok(config) => config.validate().unwrap_err().to_string(),
         Err(error) => error.to_string(),
     };
     assert!(problem.contains(wanted), "{text}: {problem}");

@@ -5,13 +5,13 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{AuditLog, Disabled, open};
-use crate::fixture::{self, ManualClock, eventually};
+use crate::fixture::{self, eventually};
 use crate::{Config, Stats};
 
 fn start(change: impl FnOnce(&mut Config)) -> (AuditLog, Config, TempDir) {
     let (mut config, directory) = fixture::config();
     change(&mut config);
-    (AuditLog::open(&config, ManualClock::new()).unwrap(), config, directory)
+    (AuditLog::open(&config, fixture::clock()).unwrap(), config, directory)
 }
 
 async fn slot(log: &AuditLog) -> Box<dyn Slot> {
@@ -233,11 +233,11 @@ async fn dropping_the_log_writes_what_is_queued() {
 async fn a_log_that_is_switched_off_writes_nothing() {
     let (mut config, _directory) = fixture::config();
     config.enabled = false;
-    assert!(open(&config, ManualClock::new()).unwrap().is_none());
+    assert!(open(&config, fixture::clock()).unwrap().is_none());
     assert!(!config.db_path.exists());
     Disabled.reserve().await.unwrap().record(fixture::event(1));
     config.enabled = true;
-    assert!(open(&config, ManualClock::new()).unwrap().is_some());
+    assert!(open(&config, fixture::clock()).unwrap().is_some());
     assert!(config.db_path.exists());
 }
 
@@ -245,6 +245,6 @@ async fn a_log_that_is_switched_off_writes_nothing() {
 fn a_wrong_configuration_is_refused() {
     let (config, _directory) = fixture::config();
     let config = Config { buffer_size: 0, ..config };
-    let error = AuditLog::open(&config, ManualClock::new()).map(drop).unwrap_err().to_string();
+    let error = AuditLog::open(&config, fixture::clock()).map(drop).unwrap_err().to_string();
     assert!(error.contains("`audit.buffer_size`"), "{error}");
 }

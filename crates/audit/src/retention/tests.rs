@@ -2,9 +2,10 @@ use std::time::Duration;
 
 use domain::Clock as _;
 use rusqlite::Connection;
+use testkit::clock::ManualClock;
 
 use super::Retention;
-use crate::fixture::{self, ManualClock};
+use crate::fixture;
 use crate::insert::Inserter;
 use crate::store::Store;
 
@@ -38,7 +39,7 @@ fn sweep(retention: &mut Retention, store: &mut Store, clock: &ManualClock) -> V
 fn old_rows_go_in_small_steps_and_so_does_their_room() {
     let (config, _directory) = fixture::config();
     let mut store = Store::open(&config.db_path).unwrap();
-    let clock = ManualClock::new();
+    let clock = fixture::clock();
     add(&mut store, 0..1200);
     add(&mut store, (9 * DAY)..(9 * DAY + 10));
     let pages = |store: &mut Store| store.with(|db| Ok(number(db, "PRAGMA page_count"))).unwrap();
@@ -57,7 +58,7 @@ fn old_rows_go_in_small_steps_and_so_does_their_room() {
 fn a_sweep_is_due_at_the_start_and_then_every_hour() {
     let (config, _directory) = fixture::config();
     let mut store = Store::open(&config.db_path).unwrap();
-    let clock = ManualClock::new();
+    let clock = fixture::clock();
     let mut retention = Retention::new(1, clock.monotonic());
     add(&mut store, [0, 2 * DAY].into_iter());
     assert!(retention.is_due(&*clock));
@@ -81,7 +82,7 @@ fn a_sweep_is_due_at_the_start_and_then_every_hour() {
 fn check(days: u32, ahead_days: u32, rows_at: &[u32], expected: i64) {
     let (config, _directory) = fixture::config();
     let mut store = Store::open(&config.db_path).unwrap();
-    let clock = ManualClock::new();
+    let clock = fixture::clock();
     add(&mut store, rows_at.iter().copied());
     clock.advance(HOUR * 24 * ahead_days);
     let mut retention = Retention::new(days, clock.monotonic());

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use domain::{Health, Slot};
 use tempfile::TempDir;
+use testkit::clock::ManualClock;
 
 use super::{BATCH, Next, Writer};
-use crate::fixture::{self, ManualClock};
+use crate::fixture;
 use crate::log::Shared;
 use crate::store::Store;
 use crate::{Config, Stats};
@@ -22,7 +23,7 @@ struct Bench {
 fn bench(change: impl FnOnce(&mut Config)) -> Bench {
     let (mut config, directory) = fixture::config();
     change(&mut config);
-    let clock = ManualClock::new();
+    let clock = fixture::clock();
     let store = Store::open(&config.db_path).unwrap();
     let (shared, receiver) = Shared::new(&config);
     let time = Arc::<ManualClock>::clone(&clock);

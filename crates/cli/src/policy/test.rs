@@ -35,7 +35,7 @@ pub(crate) struct TestArgs {
 }
 
 pub(super) fn execute(args: &TestArgs) -> anyhow::Result<Exit> {
-    let mut report = policy::run_tests(&args.dir, None)?;
+    let mut report = policy::run_tests(&args.dir)?;
     if let Some(wanted) = &args.run {
         report.cases.retain(|case| wanted.is_match(&full_name(case)));
     }

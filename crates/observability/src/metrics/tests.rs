@@ -140,7 +140,10 @@ fn readings_are_asked_at_each_scrape() {
     for (reading, line) in [
         (Reading::ActiveSessions, "mcp_proxy_active_sessions"),
         (Reading::UpstreamConnected, "mcp_proxy_upstream_connected{server=\"files\"}"),
-        (Reading::UpstreamOddities, "mcp_proxy_upstream_protocol_errors_total{server=\"files\"}"),
+        (
+            Reading::UpstreamProtocolErrors,
+            "mcp_proxy_upstream_protocol_errors_total{server=\"files\"}",
+        ),
         (Reading::AuditRecordsWritten, "mcp_proxy_audit_records_written_total"),
         (Reading::AuditRecordsDropped, "mcp_proxy_audit_records_dropped_total"),
         (Reading::AuditBufferSize, "mcp_proxy_audit_buffer_size"),

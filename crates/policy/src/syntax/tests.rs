@@ -21,7 +21,7 @@ fn both_dialects_are_read() {
 fn errors_name_file_line_column_excerpt_and_remedy() {
     check_error(
         "package a\n\nx := 1 +\n",
-        "dir/p.rego:4:1: expecting expression\n  |\n4 | \n  | ^\ncorrect the line (the file was read as Rego v1)",
+        "dir/p.rego:3:9: expecting expression\n3 | x := 1 +\ncorrect the line (the file was read as Rego v1)",
     );
     // A v0 file with a mistake is reported as v0, which got further.
     check_error(

@@ -11,7 +11,7 @@ fn write(files: &[(&str, &str)]) -> tempfile::TempDir {
 #[test]
 fn shipped_policies_pass_their_tests() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
-    let report = run_tests(&dir, None).unwrap();
+    let report = run_tests(&dir).unwrap();
     let failed: Vec<_> =
         report.cases.iter().filter(|case| case.outcome != TestOutcome::Passed).collect();
     assert!(failed.is_empty(), "{failed:#?}");
@@ -39,7 +39,7 @@ not_a_test if false
 "#,
         ),
     ]);
-    let report = run_tests(dir.path(), None).unwrap();
+    let report = run_tests(dir.path()).unwrap();
     let seen: Vec<(&str, u32, &TestOutcome)> =
         report.cases.iter().map(|case| (case.name.as_str(), case.line, &case.outcome)).collect();
     let twice =
@@ -62,16 +62,9 @@ not_a_test if false
 }
 
 #[test]
-fn the_filter_selects_by_package_and_name() {
-    let dir = write(&[("a_test.rego", "package mcp.a_test\ntest_one if true\ntest_two if true")]);
-    assert_eq!(run_tests(dir.path(), Some("a_test.test_two")).unwrap().cases.len(), 1);
-    assert_eq!(run_tests(dir.path(), Some("nothing")).unwrap().cases.len(), 0);
-}
-
-#[test]
 fn a_test_that_cannot_be_evaluated_is_an_error_with_its_place() {
     let dir = write(&[("a_test.rego", "package mcp.a_test\ntest_one if {\n  some x in 5\n}")]);
-    let report = run_tests(dir.path(), None).unwrap();
+    let report = run_tests(dir.path()).unwrap();
     let TestOutcome::Error(message) = &report.cases[0].outcome else { panic!("{report:?}") };
     assert!(message.contains("a_test.rego:3:"), "{message}");
 }

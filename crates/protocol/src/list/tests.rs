@@ -26,7 +26,7 @@ fn an_entry_has_its_parts() {
     let result = format!(r#"{{"tools":[{raw}]}}"#);
     assert_eq!(
         list_entries(&result, ListKind::Tools).unwrap(),
-        [Entry {
+        [ListEntry {
             raw,
             key: "a".into(),
             description: Some("say \"hi\"".into()),
@@ -106,7 +106,7 @@ proptest! {
             kept.map(|(i, (_, white, note))| text(i, white, note)).collect::<Vec<_>>().join(",")
         };
         let result = |array: String| format!(r#"{{"a":[1 ,2],"tools":[{array}],"nextCursor":"x"}}"#);
-        let keep = |entry: &Entry<'_>| {
+        let keep = |entry: &ListEntry<'_>| {
             let index = entry.key.trim_start_matches('t').parse::<usize>();
             entries[index.unwrap()].0
         };

@@ -214,7 +214,7 @@ async fn a_full_log_holds_everything_back() {
     check(INITIALIZED, r#""id":null"#).await;
     check(r#"{"jsonrpc":"1.0","id":"x"}"#, r#""id":"x""#).await;
     check("{", r#""id":null"#).await;
-    let reply = gateway.router.refuse(&caller(), forbidden(), 3).await;
+    let reply = gateway.router.refuse(&caller(), forbidden(), Some(405), 3).await;
     assert_eq!(reply.status, 503);
     assert!(gateway.server.state().sent.is_empty());
     assert!(gateway.policy.asked().is_empty());
@@ -268,15 +268,16 @@ fn forbidden() -> domain::Failure {
 #[tokio::test]
 async fn what_a_transport_refuses_is_recorded_and_answered() {
     let gateway = Setup::default().start();
-    let check = async |failure: domain::Failure, status: u16, row: &str| {
-        let (got, reply) = read(gateway.router.refuse(&caller(), failure, 3).await).await;
+    let check = async |failure: domain::Failure, exact: Option<u16>, status: u16, row: &str| {
+        let (got, reply) = read(gateway.router.refuse(&caller(), failure, exact, 3).await).await;
         assert_eq!(got, status);
         assert!(reply.contains(r#""id":null"#) && !reply.contains("secret"), "{reply}");
         assert_eq!(gateway.row(), row);
     };
-    check(forbidden(), 403, "request error held forbidden").await;
+    check(forbidden(), None, 403, "request error held forbidden").await;
+    check(forbidden(), Some(405), 405, "request error held forbidden").await;
     let params = domain::Failure::new(ErrorKind::InvalidParams, "the header is not the body's");
-    check(params, 200, "request error held invalid_params").await;
+    check(params, None, 200, "request error held invalid_params").await;
 }
 
 #[tokio::test]

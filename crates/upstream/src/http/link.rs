@@ -63,7 +63,7 @@ impl HttpLink {
                 client: Arc::clone(client),
                 target: target.clone(),
                 inbox: Arc::clone(inbox),
-                ledger: Ledger::new(shared.oddities()),
+                ledger: Ledger::new(shared.protocol_errors()),
                 phase: Mutex::default(),
                 opening: watch::Sender::new(false),
                 listener: Mutex::default(),

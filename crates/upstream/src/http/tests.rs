@@ -20,14 +20,3 @@ fn content_types_are_compared_without_case_and_parameters() {
     check(Some("application/jsonp"), Media::Other);
     check(None, Media::Other);
 }
-
-#[test]
-fn header_names_are_those_of_the_specification() {
-    for (ours, specified) in [
-        (SESSION_ID, protocol::header::SESSION_ID),
-        (PROTOCOL_VERSION, protocol::header::PROTOCOL_VERSION),
-        (LAST_EVENT_ID, protocol::header::LAST_EVENT_ID),
-    ] {
-        assert!(ours.as_str().eq_ignore_ascii_case(specified), "{specified}");
-    }
-}

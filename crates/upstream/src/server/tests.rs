@@ -3,8 +3,8 @@
 mod health;
 mod http;
 mod limits;
-mod oddities;
 mod probing;
+mod protocol_errors;
 mod sse;
 mod stdio;
 

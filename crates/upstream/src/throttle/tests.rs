@@ -28,11 +28,11 @@ fn so_many_a_second_pass_and_the_rest_are_counted() {
 }
 
 #[test]
-fn oddities_are_counted_also_when_they_are_not_logged() {
+fn protocol_errors_are_counted_also_when_they_are_not_logged() {
     let clock: Arc<dyn Clock> = Arc::new(domain::SystemClock);
-    let oddities = Oddities::new(&clock);
+    let protocol_errors = ProtocolErrors::new(&clock);
     for _ in 0..100 {
-        oddities.note("odd");
+        protocol_errors.note("odd");
     }
-    assert_eq!(oddities.count(), 100);
+    assert_eq!(protocol_errors.count(), 100);
 }
