@@ -2,9 +2,9 @@
 //!
 //! Room is counted by a semaphore: a permit is taken when room is reserved and given back when the row is committed, so
 //! the events that wait, the batch being written included, never exceed `audit.buffer_size`. Handing over an event
-//! costs a push into a lock-free queue; the writer is not woken for it unless the queue is half full.
+//! costs a push into a lock-free queue; the writer is woken for it only when it rests, or when the queue is half full.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{JoinHandle, Thread};
@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     dropped: AtomicU64,
     flushes: AtomicU64,
     closing: AtomicBool,
+    /// Whether the writer sleeps until it is woken, because nothing came for a while.
+    resting: AtomicBool,
     /// Why nothing can be written, while that is so.
     trouble: Mutex<Option<String>>,
     writer: OnceLock<Thread>,
@@ -137,6 +139,7 @@ impl Shared {
             dropped: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             closing: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             trouble: Mutex::new(None),
             writer: OnceLock::new(),
         };
@@ -249,15 +252,26 @@ impl Shared {
 
     fn push(&self, event: Box<AuditEvent>) {
         let half = u64::try_from(self.capacity / 2).unwrap_or(u64::MAX).max(1);
-        let queued = self.queued.fetch_add(1, Relaxed) + 1;
+        let queued = self.queued.fetch_add(1, SeqCst) + 1;
         // The queue is as large as the semaphore, so it is never full here; it is gone after the shutdown.
         if self.sender.try_send(event).is_err() {
             self.queued.fetch_sub(1, Relaxed);
             self.dropped.fetch_add(1, Relaxed);
             tracing::error!("an event was recorded after the audit log was closed; it is lost");
-        } else if queued == half {
+        } else if queued == half || self.resting.load(SeqCst) {
             self.wake();
         }
+    }
+
+    /// Lets the writer rest, unless an event came in the meantime. Whoever records the next one wakes it.
+    pub(crate) fn rest(&self) -> bool {
+        self.resting.store(true, SeqCst);
+        self.queued.load(SeqCst) == 0
+    }
+
+    /// Notes that the writer works again.
+    pub(crate) fn rise(&self) {
+        self.resting.store(false, SeqCst);
     }
 }
 

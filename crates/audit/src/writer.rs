@@ -17,6 +17,12 @@ use crate::{Config, Error};
 
 /// Most rows in one transaction.
 const BATCH: usize = 1000;
+/// A batch of fewer rows is no load: the next one is looked for sooner, so that a row is seen soon after its message.
+const FEW: usize = 32;
+/// How much sooner.
+const SOON: Duration = Duration::from_millis(5);
+/// Longest rest when nothing comes; what comes ends it.
+const REST: Duration = Duration::from_secs(1);
 /// Time before a failed batch is tried again: the first time, and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How often a batch is tried during a shutdown before its rows are given up.
@@ -92,11 +98,13 @@ impl Writer {
 
     /// Writes one batch, or does one step of retention.
     pub(crate) fn turn(&mut self) -> Next {
+        self.shared.rise();
         // Looked at before the queue: what is recorded later finds a slot that is out.
         let closing = self.shared.is_closing();
         let wanted = BATCH - self.batch.len();
         self.batch.extend(self.receiver.try_iter().take(wanted));
-        let full = self.batch.len() == BATCH;
+        let gathered = self.batch.len();
+        let full = gathered == BATCH;
         if let Err(error) = self.flush() {
             self.shared.failed(&error);
             return self.after_failure(closing);
@@ -104,8 +112,17 @@ impl Writer {
         if closing {
             return self.after_last(full);
         }
-        let sweeping = self.sweep();
-        if full || sweeping { Next::Turn } else { Next::Wait(self.flush_interval) }
+        if self.sweep() || full { Next::Turn } else { self.pace(gathered) }
+    }
+
+    /// When to look again after a batch of so many rows.
+    fn pace(&self, gathered: usize) -> Next {
+        match gathered {
+            0 if self.shared.rest() => Next::Wait(REST),
+            0 => Next::Turn,
+            few if few < FEW => Next::Wait(self.flush_interval.min(SOON)),
+            _ => Next::Wait(self.flush_interval),
+        }
     }
 
     fn flush(&mut self) -> Result<(), Error> {

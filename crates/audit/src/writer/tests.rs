@@ -5,7 +5,7 @@ use domain::{Health, Slot};
 use tempfile::TempDir;
 use testkit::clock::ManualClock;
 
-use super::{BATCH, Next, Writer};
+use super::{BATCH, Next, REST, SOON, Writer};
 use crate::fixture;
 use crate::log::Shared;
 use crate::store::Store;
@@ -58,13 +58,17 @@ impl Bench {
 fn what_gathered_is_committed_together_and_then_it_rests() {
     let mut bench = bench(|config| config.flush_interval = domain::Span::millis(123));
     bench.settle();
-    bench.record(0..30);
-    assert_eq!(bench.shared.stats(), Stats { queued: 30, ..Stats::default() });
+    bench.record(0..40);
+    assert_eq!(bench.shared.stats(), Stats { queued: 40, ..Stats::default() });
     assert_eq!(bench.writer.turn(), Next::Wait(Duration::from_millis(123)));
-    assert_eq!(bench.shared.stats(), Stats { written: 30, flushes: 1, ..Stats::default() });
+    assert_eq!(bench.shared.stats(), Stats { written: 40, flushes: 1, ..Stats::default() });
     assert!(bench.shared.is_idle());
-    bench.settle();
-    assert_eq!(bench.shared.stats().flushes, 1, "nothing is committed when there is nothing");
+    bench.record(40..43);
+    assert_eq!(bench.writer.turn(), Next::Wait(SOON), "a few rows are no load");
+    assert_eq!(bench.writer.turn(), Next::Wait(REST));
+    assert_eq!(bench.shared.stats().flushes, 2, "nothing is committed when there is nothing");
+    bench.record(43..44);
+    assert!(!bench.shared.rest(), "what came in the meantime is not slept over");
 }
 
 #[test]
