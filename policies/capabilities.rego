@@ -4,7 +4,7 @@ package mcp.policy
 import rego.v1
 
 violations contains {
-	"msg": sprintf("agent `%s` lacks capability `%s` for tool `%s`", [input.agent.id, capability, input.tool]),
+	"msg": sprintf("agent `%s` lacks capability `%s` for tool `%s`", [agent_id, capability, input.tool]),
 	"rule": "missing_capability",
 	"severity": "high",
 	"owasp": "MCP02",
@@ -13,6 +13,11 @@ violations contains {
 	needed[capability]
 	not granted(capability)
 }
+
+# An agent without an id lacks capabilities, too, and needs a text.
+default agent_id := "unknown"
+
+agent_id := input.agent.id
 
 # The tool by its exact name, else every pattern that it matches, else the capability of unlisted tools.
 needed contains data.tool_capabilities[input.tool]

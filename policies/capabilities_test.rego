@@ -34,6 +34,11 @@ test_missing_capability if {
 	missing("write_file", ["read:*"]) == {"agent `alice` lacks capability `write:files` for tool `write_file`"}
 }
 
+test_no_agent if {
+	some violation in policy.violations with input as {"method": "tools/call", "tool": "write_file"}
+	violation.rule == "missing_capability"
+}
+
 test_no_capabilities if count(missing("read_file", [])) == 1
 
 test_wildcard_is_a_prefix_of_whole_parts if count(missing("read_file", ["re", "read", "read:file"])) == 1

@@ -19,6 +19,7 @@ test_methods_of_every_revision if {
 test_unknown_methods if {
 	rules({"method": "tools/explode"}) == {"method_not_allowed"}
 	rules({"method": "Tools/call"}) == {"method_not_allowed"}
+	rules({}) == {"method_not_allowed"}
 	rules({"method": ""}) == {"method_not_allowed"}
 }
 

@@ -50,11 +50,23 @@ impl Edit {
     }
 }
 
-/// A call, for the check that the function exists.
+/// A call, for the check that the function exists and takes that many arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct CallSite {
     pub(crate) name: String,
     pub(crate) span: Span,
+    pub(crate) given: usize,
+    /// Whether the call is a statement: then one more argument receives the value.
+    pub(crate) statement: bool,
+    /// Whether the arguments are written down, where the bound of the work depends on that.
+    pub(crate) constant: bool,
+}
+
+impl CallSite {
+    /// Whether a function of `arity` arguments may be called so.
+    pub(crate) const fn suits(&self, arity: usize) -> bool {
+        self.given == arity || (self.statement && self.given == arity + 1)
+    }
 }
 
 /// One definition of a rule, and what the checks need to know of it.
@@ -67,6 +79,8 @@ pub(crate) struct Definition {
     /// How many components of `path` are the package.
     pub(crate) package: usize,
     pub(crate) shape: Shape,
+    /// How many arguments it takes, when it is a function.
+    pub(crate) arity: Option<usize>,
     /// Place of the definition.
     pub(crate) span: Span,
     /// Place of the rule's name in the head.
@@ -86,6 +100,10 @@ pub(crate) struct Definition {
     pub(crate) loose_element: bool,
     /// `some x in c` where `c` may be no collection.
     pub(crate) loose_collection: bool,
+    /// Whether an operator works on values that are not literal numbers: whatever a client sends there, text included.
+    pub(crate) loose_operator: bool,
+    /// Whether it asks for a key and a value at once (`key, value in collection`).
+    pub(crate) keyed_membership: bool,
     /// `pattern := value` where the pattern is not one variable.
     pub(crate) pattern_assign: bool,
     /// After each `variable := value`, a test that the value is there: see [`crate::fast`].
@@ -103,16 +121,21 @@ impl Definition {
         let mut path = module.package.clone();
         let package = path.len();
         constant_path(refr, &mut path);
-        let (span, shape) = match rule {
+        let (span, shape, arity) = match rule {
             Rule::Default { span, args, .. } => {
-                (*span, Shape::Default { function: !args.is_empty() })
+                let function = !args.is_empty();
+                (*span, Shape::Default { function }, function.then_some(args.len()))
             }
-            Rule::Spec { span, head, .. } => (*span, shape(head)),
+            Rule::Spec { span, head: head @ Head::Func { args, .. }, .. } => {
+                (*span, shape(head), Some(args.len()))
+            }
+            Rule::Spec { span, head, .. } => (*span, shape(head), None),
         };
         Self {
             module: index,
             package,
             shape,
+            arity,
             span,
             name: name_span(refr).unwrap_or(span),
             values: Vec::new(),
@@ -127,6 +150,8 @@ impl Definition {
             uses_with: false,
             loose_element: false,
             loose_collection: false,
+            loose_operator: false,
+            keyed_membership: false,
             pattern_assign: false,
             guards: Vec::new(),
             aliases: Vec::new(),

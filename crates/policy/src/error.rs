@@ -94,6 +94,37 @@ pub enum Error {
         /// What to do.
         hint: &'static str,
     },
+    /// A call has too few or too many arguments.
+    #[error("{file}:{line}:{column}: `{name}` takes {takes} argument{}, not {given}; correct the call",
+        if *takes == 1 { "" } else { "s" })]
+    Arity {
+        /// The file.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+        /// Column, from 1.
+        column: u32,
+        /// The function as written.
+        name: String,
+        /// How many arguments it takes.
+        takes: usize,
+        /// How many the call has.
+        given: usize,
+    },
+    /// A variable that nothing gives a value.
+    #[error("{file}:{line}:{column}: variable `{name}` is unsafe: {why}")]
+    Unsafe {
+        /// The file.
+        file: String,
+        /// Line, from 1.
+        line: u32,
+        /// Column, from 1.
+        column: u32,
+        /// The variable.
+        name: String,
+        /// What is missing, and what to do.
+        why: &'static str,
+    },
     /// Rego that the engines would evaluate wrongly.
     #[error("{file}:{line}: {what}; {hint}")]
     Unsupported {

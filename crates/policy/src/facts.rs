@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::definition::{CallSite, Definition, Edit, Worth, name_span};
 use crate::fields::Fields;
+use crate::graph::UNBOUNDED;
 use crate::syntax::{
     AssignOp, Body, Expr, Head, Literal, Module, Query, Rule, Span, Statement, constant_path,
 };
@@ -50,7 +51,7 @@ pub(crate) fn rule_name(rule: &Rule) -> Option<String> {
     path.into_iter().next()
 }
 
-fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
+pub(crate) fn imports(module: &Module) -> BTreeMap<String, Vec<String>> {
     let mut imports = BTreeMap::new();
     for import in &module.imports {
         let mut path = Vec::new();
@@ -253,6 +254,10 @@ impl Walk<'_> {
                 }
                 self.declare(lhs);
             }
+            Literal::Expr { expr: Expr::Call { span, fcn, params } }
+            | Literal::NotExpr { expr: Expr::Call { span, fcn, params } } => {
+                self.call(*span, fcn, params, true);
+            }
             Literal::Expr { expr } | Literal::NotExpr { expr } => self.expr(expr),
             Literal::Every { key, value, domain, query } => {
                 self.expr(domain);
@@ -311,19 +316,24 @@ impl Walk<'_> {
                 self.comprehension(&[key.as_ref(), value.as_ref()], query, true);
             }
             Expr::Call { span, fcn, params } => {
-                self.call(*span, fcn);
-                params.iter().for_each(|param| self.expr(param));
+                self.call(*span, fcn, params, false);
             }
-            Expr::Unary { expr } => self.expr(expr),
-            Expr::Union { lhs, rhs }
-            | Expr::Compare { lhs, rhs }
-            | Expr::Arith { lhs, rhs }
-            | Expr::Assign { lhs, rhs, .. } => {
+            Expr::Unary { expr } => {
+                self.found.loose_operator |= !is_number(expr);
+                self.expr(expr);
+            }
+            Expr::Union { lhs, rhs } | Expr::Arith { lhs, rhs } => {
+                self.found.loose_operator |= !is_number(lhs) || !is_number(rhs);
+                self.expr(lhs);
+                self.expr(rhs);
+            }
+            Expr::Compare { lhs, rhs } | Expr::Assign { lhs, rhs, .. } => {
                 self.expr(lhs);
                 self.expr(rhs);
             }
             Expr::Membership { key, value, collection } => {
                 if let Some(key) = key {
+                    self.found.keyed_membership = true;
                     self.expr(key);
                 }
                 self.expr(value);
@@ -400,10 +410,17 @@ impl Walk<'_> {
         Root::Local
     }
 
-    fn call(&mut self, span: Span, fcn: &Expr) {
+    fn call(&mut self, span: Span, fcn: &Expr, params: &[Expr], statement: bool) {
+        params.iter().for_each(|param| self.expr(param));
         let mut path = Vec::new();
         constant_path(fcn, &mut path);
-        let site = CallSite { name: path.join("."), span };
+        let name = path.join(".");
+        let constant = match name.as_str() {
+            "sprintf" => params.first().is_some_and(is_written),
+            name if UNBOUNDED.contains(&name) => params.iter().all(is_written),
+            _ => true,
+        };
+        let site = CallSite { name, span, given: params.len(), statement, constant };
         let Some((name, rest)) = path.split_first() else { return };
         let root = if self.is_local(name) { Root::Local } else { self.root(name) };
         if let Root::Data(base) = root {
@@ -425,4 +442,24 @@ fn step(part: &str) -> String {
 fn joined(mut base: Vec<String>, rest: &[String]) -> Vec<String> {
     base.extend_from_slice(rest);
     base
+}
+
+/// Whether an expression is a number that is written down, or calculated from such.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else may be anything")]
+fn is_number(expr: &Expr) -> bool {
+    match expr {
+        Expr::Number {} => true,
+        Expr::Unary { expr } => is_number(expr),
+        Expr::Arith { lhs, rhs } => is_number(lhs) && is_number(rhs),
+        _ => false,
+    }
+}
+
+/// Whether an expression is a literal text or number.
+#[expect(clippy::wildcard_enum_match_arm, reason = "everything else may be anything")]
+fn is_written(expr: &Expr) -> bool {
+    match expr {
+        Expr::String { .. } | Expr::RawString { .. } => true,
+        other => is_number(other),
+    }
 }

@@ -7,6 +7,9 @@
 //! - An array or object comprehension keeps elements that are undefined.
 //! - `default f(_) := value`, heads of several parts and heads whose key is an expression yield nothing or nonsense.
 //! - Definitions that contradict each other yield nothing instead of an error.
+//! - An operator (`+`, `-`, `*`, `/`, `%`, `&`, `|`) on values of a wrong type is undefined instead of an error, which
+//!   for a `deny` would be the difference between denied and allowed.
+//! - `key, value in collection` ignores the key.
 //! - A rule with `else` does not go on to it when its value is undefined.
 //! - `some x in c` over something that is no collection is undefined instead of an error, which for a `deny` would be
 //!   the difference between denied and allowed.
@@ -50,6 +53,12 @@ fn construct(definition: &Definition, untyped: bool) -> Option<&'static str> {
     }
     if definition.loose_element {
         return Some("an array or object comprehension over a computed element");
+    }
+    if definition.loose_operator {
+        return Some("an operator on values that may be no numbers");
+    }
+    if definition.keyed_membership {
+        return Some("`key, value in collection`");
     }
     if definition.pattern_assign {
         return Some("`:=` with a pattern");

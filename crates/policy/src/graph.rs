@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use regorus::Engine;
-
 use crate::Error;
-use crate::definition::Definition;
+use crate::builtins::{self, Builtin};
+use crate::definition::{CallSite, Definition};
 use crate::facts::{definitions, rule_name};
 use crate::fields::Fields;
 use crate::syntax::Module;
@@ -144,39 +143,49 @@ impl Graph {
         footprint
     }
 
-    /// Refuses recursion and calls of functions that do not exist.
+    /// Refuses recursion, calls of functions that do not exist, and calls with too few or too many arguments.
     pub(crate) fn check(&self, modules: &[Module]) -> Result<(), Error> {
         self.check_recursion(modules)?;
         self.check_packages(modules)?;
-        let mut known = BTreeMap::new();
+        let mut builtins = BTreeMap::new();
         for definition in &self.definitions {
-            let file = || file_of(modules, definition);
-            for (path, site) in &definition.user_calls {
-                if self.matching(path).is_empty() {
-                    return Err(Error::UnknownFunction {
-                        file: file(),
-                        line: site.span.line,
-                        column: site.span.col,
-                        name: site.name.clone(),
-                        hint: "no policy file defines it",
-                    });
-                }
-            }
-            for site in &definition.builtin_calls {
-                let exists =
-                    *known.entry(site.name.as_str()).or_insert_with(|| is_builtin(&site.name));
-                if !exists {
-                    return Err(Error::UnknownFunction {
-                        file: file(),
-                        line: site.span.line,
-                        column: site.span.col,
-                        name: site.name.clone(),
-                        hint: hint_for(&site.name),
-                    });
-                }
+            let user_calls = definition.user_calls.iter().map(|(path, site)| (Some(path), site));
+            let calls = user_calls.chain(definition.builtin_calls.iter().map(|site| (None, site)));
+            for (path, site) in calls {
+                self.check_call(path, site, &mut builtins)
+                    .map_err(|fault| fault.at(file_of(modules, definition), site))?;
             }
         }
         Ok(())
+    }
+
+    /// A function of the policies hides a builtin of its name; a rule that is no function does not.
+    fn check_call<'a>(
+        &self,
+        path: Option<&Vec<String>>,
+        site: &'a CallSite,
+        builtins: &mut BTreeMap<&'a str, Builtin>,
+    ) -> Result<(), Fault> {
+        let own: Vec<usize> = path
+            .into_iter()
+            .flat_map(|path| self.definitions_of(path))
+            .filter_map(|(_, definition)| definition.arity)
+            .collect();
+        if !own.is_empty() {
+            let unsuited = own.into_iter().find(|arity| !site.suits(*arity));
+            return unsuited.map_or(Ok(()), |takes| Err(Fault::Arity(takes)));
+        }
+        let builtin = builtins.entry(&site.name).or_insert_with(|| Builtin::named(&site.name));
+        let known = !matches!(builtin, Builtin::Unknown);
+        if known && !site.constant {
+            return Err(Fault::Unbounded);
+        }
+        match *builtin {
+            Builtin::Takes(arity) if !site.suits(arity) => Err(Fault::Arity(arity)),
+            Builtin::Takes(_) | Builtin::Variadic => Ok(()),
+            Builtin::Unknown if path.is_some() => Err(Fault::Unknown("no policy file defines it")),
+            Builtin::Unknown => Err(Fault::Unknown(builtins::hint_for(&site.name))),
+        }
     }
 
     /// Refuses `deny["text"]` and the like as rules of the verdict: regorus gives each such key a rule of its own,
@@ -277,20 +286,35 @@ fn file_of(modules: &[Module], definition: &Definition) -> String {
     modules.get(definition.module).map(|module| module.file.name.clone()).unwrap_or_default()
 }
 
-/// Asks regorus, whose table of builtins is private: a call without arguments fails otherwise than an unknown name.
-fn is_builtin(name: &str) -> bool {
-    match Engine::new().eval_query(format!("x := {name}()"), false) {
-        Ok(_) => true,
-        Err(error) => !error.to_string().contains("could not find function"),
-    }
+/// What is wrong with a call.
+enum Fault {
+    /// There is no such function; what to do.
+    Unknown(&'static str),
+    /// It takes another number of arguments.
+    Arity(usize),
+    /// Its work has no bound, and what it works on may come from a client.
+    Unbounded,
 }
 
-fn hint_for(name: &str) -> &'static str {
-    match name.split('.').next() {
-        Some("http") => "policies cannot reach the network; put what they need into a data file",
-        Some("io" | "crypto") => {
-            "tokens are verified by the gateway; read `input.identity` instead"
+/// Builtins whose work grows with the value of an argument and not with its size, inside one call that no time limit
+/// interrupts: `numbers.range(1, 1e15)` ends the process. Their arguments must be written down.
+pub(crate) const UNBOUNDED: [&str; 5] =
+    ["numbers.range", "numbers.range_step", "net.cidr_expand", "units.parse", "units.parse_bytes"];
+
+impl Fault {
+    fn at(self, file: String, site: &CallSite) -> Error {
+        let (line, column, name) = (site.span.line, site.span.col, site.name.clone());
+        match self {
+            Self::Unknown(hint) => Error::UnknownFunction { file, line, column, name, hint },
+            Self::Arity(takes) => {
+                Error::Arity { file, line, column, name, takes, given: site.given }
+            }
+            Self::Unbounded => Error::Unsupported {
+                file,
+                line,
+                what: format!("the work of `{name}` has no bound on what a client may send"),
+                hint: "write its arguments down as constants (of `sprintf`, the format)",
+            },
         }
-        _ => "no policy file defines it and it is no builtin of this version",
     }
 }

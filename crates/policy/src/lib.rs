@@ -11,6 +11,7 @@
 //!   two are known to differ, and after both agreed on the inputs tried at load.
 //! - **Threads share nothing but text.** Evaluators, input values and caches belong to one thread.
 
+mod builtins;
 mod cache;
 mod config;
 mod definition;
@@ -26,6 +27,7 @@ mod graph;
 mod input;
 mod probe;
 mod runner;
+mod safety;
 mod set;
 mod source;
 mod split;

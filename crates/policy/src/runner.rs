@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
-use regorus::languages::rego::compiler::Compiler;
+use regorus::languages::rego::compiler::{Compiler, CompilerError, SpannedCompilerError};
 use regorus::rvm::RegoVM;
 use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
 use regorus::{Engine, Value};
@@ -49,6 +49,36 @@ pub(crate) struct Runner {
     evaluator: Evaluator,
     stable: Option<Entry>,
     live: Option<Entry>,
+}
+
+/// Why the virtual machine does not take a set.
+pub(crate) enum Refusal {
+    /// The policies are wrong, for any engine.
+    Mistake(String),
+    /// The interpreter may still take it.
+    Unsupported(String),
+}
+
+impl Refusal {
+    pub(crate) fn into_text(self) -> String {
+        match self {
+            Self::Mistake(text) | Self::Unsupported(text) => text,
+        }
+    }
+}
+
+impl From<SpannedCompilerError> for Refusal {
+    fn from(refused: SpannedCompilerError) -> Self {
+        let text = one_line(&refused.to_string());
+        if let CompilerError::UndefinedVariable { .. }
+        | CompilerError::UnknownFunction { .. }
+        | CompilerError::UnknownBuiltinFunction { .. } = refused.error
+        {
+            Self::Mistake(text)
+        } else {
+            Self::Unsupported(text)
+        }
+    }
 }
 
 enum Evaluator {
@@ -106,18 +136,18 @@ impl Runner {
         document: &serde_json::Value,
         limits: Limits,
         split: &Split,
-    ) -> Result<Self, String> {
-        let mut engine = interpreter(texts, document, limits)?;
+    ) -> Result<Self, Refusal> {
+        let mut engine = interpreter(texts, document, limits).map_err(Refusal::Unsupported)?;
         let (stable, live) = (split.stable.entry("stable"), split.live.entry("live"));
         let entries: Vec<&str> =
             stable.iter().chain(&live).map(|entry| entry.path.as_str()).collect();
         let Some(first) = entries.first() else {
-            return Err("there is nothing to evaluate".to_owned());
+            return Err(Refusal::Unsupported("there is nothing to evaluate".to_owned()));
         };
-        let policy =
-            engine.compile_with_entrypoint(&(*first).into()).map_err(|error| error.to_string())?;
-        let program =
-            Compiler::compile_from_policy(&policy, &entries).map_err(|error| error.to_string())?;
+        let policy = engine
+            .compile_with_entrypoint(&(*first).into())
+            .map_err(|error| Refusal::Unsupported(one_line(&error.to_string())))?;
+        let program = Compiler::compile_from_policy(&policy, &entries)?;
         let index = |entry: &Option<Entry>| {
             let path = entry.as_ref().map(|entry| entry.path.as_str());
             program
@@ -132,7 +162,8 @@ impl Runner {
         vm.set_max_instructions(MAX_INSTRUCTIONS);
         vm.set_strict_builtin_errors(limits.strict_builtin_errors);
         vm.set_execution_timer_config(Some(timer(limits)));
-        vm.set_data(Value::from(document.clone())).map_err(|error| error.to_string())?;
+        vm.set_data(Value::from(document.clone()))
+            .map_err(|error| Refusal::Unsupported(error.to_string()))?;
         Ok(Self::new(Evaluator::Rvm { vm: Box::new(vm), stable, live }, split))
     }
 

@@ -12,11 +12,11 @@ use crate::config::CacheConfig;
 use crate::definition::Edit;
 use crate::fields::Fields;
 use crate::graph::Graph;
-use crate::runner::{self, Limits, Runner, Text};
+use crate::runner::{self, Limits, Refusal, Runner, Text};
 use crate::source::{SourceFile, is_taken};
 use crate::split::{Declared, PACKAGE, Split, edited};
 use crate::syntax::{self, Module};
-use crate::{Config, Error, Sources, fast, probe};
+use crate::{Config, Error, Sources, fast, probe, safety};
 
 /// Which evaluator serves a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,7 @@ impl PolicySet {
         }
         let graph = Graph::new(&modules);
         graph.check(&modules)?;
+        let binding_heads = safety::check(&modules)?;
         let declared = Declared::new(&graph);
         if !declared.decides() {
             return Err(Error::Undecided { origin: sources.origin().to_owned() });
@@ -96,7 +97,10 @@ impl PolicySet {
             examines_answers: examines_answers(&graph, declared),
         };
         set.check_texts(sources.origin())?;
-        set.choose_engine(&graph, &modules);
+        let objection = fast::objection(&graph).or_else(|| {
+            binding_heads.then(|| "a head or an element that binds a variable".to_owned())
+        });
+        set.choose_engine(objection, &graph, &modules, sources.origin())?;
         Ok(set)
     }
 
@@ -122,11 +126,15 @@ impl PolicySet {
     /// A fresh evaluator of the serving engine, for one thread.
     pub(crate) fn runner(&self) -> Result<Runner, String> {
         match self.engine {
-            Engine::Rvm => Runner::rvm(&self.serving, &self.document, self.limits, &self.split),
+            Engine::Rvm => self.rvm().map_err(Refusal::into_text),
             Engine::Interpreter { .. } => {
                 Runner::interpreter(&self.serving, &self.document, self.limits, &self.split)
             }
         }
+    }
+
+    fn rvm(&self) -> Result<Runner, Refusal> {
+        Runner::rvm(&self.serving, &self.document, self.limits, &self.split)
     }
 
     /// A fresh interpreter on the texts as written.
@@ -146,23 +154,39 @@ impl PolicySet {
             .map_err(|error| compile(runner::one_line(&error.to_string())))
     }
 
-    fn choose_engine(&mut self, graph: &Graph, modules: &[Module]) {
-        if let Err(reason) = self.try_rvm(graph, modules) {
-            tracing::info!(%reason, "policies are served by the interpreter");
-            self.serving = self.serving_texts(graph, modules, false);
-            self.engine = Engine::Interpreter { reason };
+    /// What the virtual machine does not know is left to the interpreter; what is wrong is refused.
+    fn choose_engine(
+        &mut self,
+        objection: Option<String>,
+        graph: &Graph,
+        modules: &[Module],
+        origin: &str,
+    ) -> Result<(), Error> {
+        let tried = match objection {
+            Some(reason) => Err(Refusal::Unsupported(reason)),
+            None => self.try_rvm(graph, modules),
+        };
+        match tried {
+            Ok(()) => {}
+            Err(Refusal::Mistake(message)) => {
+                return Err(Error::Compile { origin: origin.to_owned(), message });
+            }
+            Err(Refusal::Unsupported(reason)) => {
+                tracing::info!(%reason, "policies are served by the interpreter");
+                self.serving = self.serving_texts(graph, modules, false);
+                self.engine = Engine::Interpreter { reason };
+            }
         }
+        Ok(())
     }
 
-    fn try_rvm(&mut self, graph: &Graph, modules: &[Module]) -> Result<(), String> {
-        if let Some(reason) = fast::objection(graph) {
-            return Err(reason);
-        }
+    fn try_rvm(&mut self, graph: &Graph, modules: &[Module]) -> Result<(), Refusal> {
         if self.limits.strict_builtin_errors {
-            return Err("`policy.evaluation.strict_builtin_errors` is on".to_owned());
+            let reason = "`policy.evaluation.strict_builtin_errors` is on";
+            return Err(Refusal::Unsupported(reason.to_owned()));
         }
         self.serving = self.serving_texts(graph, modules, true);
-        self.runner()?;
+        self.rvm()?;
         let strings =
             graph.definitions().iter().flat_map(|definition| definition.strings.iter().cloned());
         // A machine that is busy at start must not look like a disagreement.
@@ -170,7 +194,7 @@ impl PolicySet {
         self.limits.timeout = limits.timeout.max(PROBE_TIMEOUT);
         let agreed = probe::agree(self, &probe::words(strings, &self.document));
         self.limits = limits;
-        agreed
+        agreed.map_err(Refusal::Unsupported)
     }
 
     fn serving_texts(&self, graph: &Graph, modules: &[Module], guarded: bool) -> Vec<Text> {

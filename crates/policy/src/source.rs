@@ -57,6 +57,9 @@ const SHIPPED: &[(&str, &str)] = shipped![
 /// The folder that is taken when the configuration names none.
 const USUAL_DIR: &str = "policies";
 
+const DIR_HINT: &str = "`policy.policy_dir` must be a folder with `*.rego` files; leave it out for the shipped policies";
+const FILE_HINT: &str = "`policy.data_file` must be a JSON or YAML file";
+
 impl Sources {
     /// The sources that the configuration names: `policy_dir` and `data_file`.
     ///
@@ -67,11 +70,13 @@ impl Sources {
         let usual = || Some(Path::new(USUAL_DIR)).filter(|dir| dir.is_dir());
         let dir = config.policy_dir.as_deref().or_else(usual);
         let sources = match dir.filter(|dir| !dir.as_os_str().is_empty()) {
-            Some(dir) => Self::from_dir(dir)?,
+            Some(dir) => Self::from_dir(dir).map_err(|error| hinted(error, dir, DIR_HINT))?,
             None => Self::embedded()?,
         };
         match &config.data_file {
-            Some(path) => sources.with_data_file(path),
+            Some(path) => {
+                sources.with_data_file(path).map_err(|error| hinted(error, path, FILE_HINT))
+            }
             None => Ok(sources),
         }
     }
@@ -132,7 +137,7 @@ impl Sources {
     /// [`Error::Read`], [`Error::Document`] and [`Error::Conflict`] name the file.
     pub fn with_data_file(mut self, path: &Path) -> Result<Self, Error> {
         let name = path.display().to_string();
-        let text = read(path, "`policy.data_file` must be a JSON or YAML file")?;
+        let text = read(path, "name a JSON or YAML file")?;
         let value = document(&name, &text)?;
         self.documents.push(Document { name, value });
         self.merged_data()?;
@@ -195,6 +200,15 @@ impl Sources {
         }
         Ok(())
     }
+}
+
+/// Names the key of the configuration when what it names cannot be read.
+fn hinted(error: Error, named: &Path, hint: &'static str) -> Error {
+    if let Error::Read { path, cause, hint: own } = error {
+        let hint = if path == named { hint } else { own };
+        return Error::Read { path, cause, hint };
+    }
+    error
 }
 
 fn definer<'a>(
@@ -271,7 +285,7 @@ fn collect(dir: &Path, depth: usize, into: &mut Vec<PathBuf>) -> Result<(), Erro
     let failed = |cause| Error::Read {
         path: dir.to_owned(),
         cause,
-        hint: "`policy.policy_dir` must be a folder with `*.rego` files; leave it out for the shipped policies",
+        hint: "name a folder with `*.rego` files",
     };
     if depth > MAX_DEPTH {
         return Err(failed(std::io::Error::other("folders nest more than 16 deep")));

@@ -11,7 +11,7 @@ use regorus::Value;
 use crate::graph::Graph;
 use crate::runner::{self, Limits};
 use crate::set::{parse_all, texts};
-use crate::{Error, Sources};
+use crate::{Error, Sources, safety};
 
 /// Tests may do more than decisions.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -90,6 +90,7 @@ pub fn run_tests(dir: &Path) -> Result<TestReport, Error> {
     let modules = parse_all(&files)?;
     let graph = Graph::new(&modules);
     graph.check(&modules)?;
+    safety::check(&modules)?;
     let texts = texts(&graph, &modules, |_| Vec::new());
     let limits = Limits { timeout: TIMEOUT, strict_builtin_errors: false };
     let document = sources.merged_data()?;

@@ -139,6 +139,7 @@ impl Conclusion {
     fn denied(mut reasons: Vec<Reason>, matched_rule: &str) -> Self {
         reasons.sort_by(|a, b| key_of(a).cmp(&key_of(b)));
         reasons.dedup();
+        reasons.truncate(MAX_REASONS);
         let named = reasons.first().and_then(|reason| reason.rule.as_deref());
         Self {
             verdict: Verdict::Deny,
@@ -274,7 +275,25 @@ fn keyed(key: &Value, value: &Value) -> Reason {
     }
 }
 
+/// Most reasons of one denial.
+const MAX_REASONS: usize = 32;
+/// Longest text of a reason, in bytes: it goes into the reply and the row, and may hold what a client sent.
+const MAX_TEXT: usize = 1024;
+
 fn reason(value: &Value) -> Reason {
+    let mut reason = whole_reason(value);
+    let Reason { message, rule, severity, owasp, compliance } = &mut reason;
+    for text in
+        [Some(message), rule.as_mut(), severity.as_mut(), owasp.as_mut(), compliance.as_mut()]
+    {
+        let Some(text) = text.filter(|text| text.len() > MAX_TEXT) else { continue };
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push('…');
+    }
+    reason
+}
+
+fn whole_reason(value: &Value) -> Reason {
     match value {
         Value::String(message) => Reason::from(&**message),
         Value::Object(members) => {

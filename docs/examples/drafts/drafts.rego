@@ -3,6 +3,7 @@ package mcp.policy
 deny contains reason if {
 	input.method == "tools/call"
 	input.tool == "write_file"
-	not startswith(input.arguments.path, "drafts/")
-	reason := sprintf("`%s` is outside drafts/, where agents write", [input.arguments.path])
+	path := object.get(input.arguments, "path", "nowhere")
+	not regex.match(`^drafts/\w[\w.-]*$`, path)
+	reason := sprintf("`%v` is outside drafts/, where agents write", [path])
 }

@@ -1,14 +1,17 @@
 //! `mcp-proxy policy eval`: what the gateway would decide on an input.
 
+mod input;
+
 use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use domain::Verdict;
-use policy::{Config, EvalOutcome, Sources};
+use domain::{SystemClock, Verdict};
+use policy::{EvalOutcome, Sources};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use settings::Settings;
 
 use crate::output::visible;
 use crate::{Exit, Format, config, output};
@@ -19,7 +22,10 @@ use crate::{Exit, Format, config, output};
     mcp-proxy policy eval -d policies -i input.json\n  \
     mcp-proxy policy eval -d policies -d more-data.yaml -i input.json --format json\n  \
     echo '{\"method\": \"tools/call\", \"tool\": \"write_file\"}' | mcp-proxy policy eval -i -\n\n\
-    The input is the document `input` of the policies; see docs/policies.md.\n\
+    The input is the document `input` of the policies; see docs/policies.md. What the gateway says of every \
+    message and the input leaves out is filled in: `stage` (`request`), `findings`, `agent` (as configured; with -d, \
+    the default), `identity`, `session` (its first request), `server` and `context`, also single members of these. \
+    `method`, `tool`, `resource`, `prompt` and `arguments` may stand at the root or in `request`.\n\
     Exits 0 when it is allowed, 1 when it is denied, 2 when there is no answer.")]
 pub(crate) struct EvalArgs {
     /// The folder with the policies; further ones are data files [default: as configured]
@@ -40,8 +46,9 @@ pub(crate) struct EvalArgs {
 }
 
 pub(super) fn execute(args: &EvalArgs) -> anyhow::Result<Exit> {
-    let (sources, config) = policies(args)?;
-    let outcome = policy::eval(&sources, &config, &read(&args.input)?)?;
+    let (sources, settings) = policies(args)?;
+    let input = input::completed(read(&args.input)?, &settings, &SystemClock);
+    let outcome = policy::eval(&sources, &settings.policy, &input)?;
     match args.format {
         Format::Pretty => output::data(&pretty(&outcome))?,
         Format::Json => output::line(&output::json(&as_json(&outcome)?)?)?,
@@ -55,16 +62,16 @@ pub(super) fn execute(args: &EvalArgs) -> anyhow::Result<Exit> {
     exit(&outcome)
 }
 
-fn policies(args: &EvalArgs) -> anyhow::Result<(Sources, Config)> {
+fn policies(args: &EvalArgs) -> anyhow::Result<(Sources, Settings)> {
     let Some((dir, files)) = args.data.split_first() else {
-        let config = config::load(args.config.as_deref())?.settings.policy;
-        return Ok((Sources::from_config(&config)?, config));
+        let settings = config::load(args.config.as_deref())?.settings;
+        return Ok((Sources::from_config(&settings.policy)?, settings));
     };
     let mut sources = Sources::from_dir(dir)?;
     for file in files {
         sources = sources.with_data_file(file)?;
     }
-    Ok((sources, Config::default()))
+    Ok((sources, Settings::default()))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -103,6 +110,7 @@ fn as_json(outcome: &EvalOutcome) -> anyhow::Result<Value> {
     let obligations = decision.obligations.as_deref().map(serde_json::from_str::<&RawValue>);
     Ok(json!({
         "decision": decision.verdict.as_str(),
+        "allow": decision.verdict == Verdict::Allow,
         "reasons": &*decision.reasons,
         "matched_rule": decision.matched_rule,
         "obligations": obligations.transpose()?,

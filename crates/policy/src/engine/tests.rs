@@ -466,3 +466,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_client_sends_in_the_wrong_type_is_denied_by_either_engine() {
+    #[track_caller]
+    fn denied(rego: &str, arguments: &str) {
+        let policy = engine(&format!("package mcp.policy\n{rego}"));
+        let decision = Ask::call("transfer").arguments(arguments).decide(&policy);
+        assert_eq!(decision.verdict, Verdict::Deny, "{rego} {arguments} {decision:?}");
+    }
+    let limit = "deny contains \"too much\" if {\n  input.tool == \"transfer\"\n  input.arguments.amount * 100 > 500000\n}";
+    for amount in ["999999", "\"999999\"", "[999999]", "{\"$\":1}"] {
+        denied(limit, &format!("{{\"amount\":{amount}}}"));
+    }
+    let keyed =
+        "allow if {\n  input.method == \"tools/call\"\n  \"role\", \"admin\" in input.arguments\n}";
+    denied(keyed, "{\"note\":\"admin\"}");
+}
+
+#[test]
+fn work_without_bound_on_what_a_client_sends_is_refused() {
+    #[track_caller]
+    fn check(call: &str, served: bool) {
+        let rego = format!("package mcp.policy\ndeny contains \"x\" if {{ y := {call}; y == 1 }}");
+        let sources = crate::Sources::from_texts(&[("a.rego", &rego)]).unwrap();
+        match PolicyEngine::new(&sources, &Config::default()) {
+            Ok(_) => assert!(served, "{call}"),
+            Err(error) => {
+                assert!(!served, "{call}: {error}");
+                assert!(error.to_string().starts_with("a.rego:2: the work of `"), "{error}");
+            }
+        }
+    }
+    check("numbers.range(1, input.arguments.n)", false);
+    check("numbers.range_step(1, input.arguments.n, 1)", false);
+    check("net.cidr_expand(input.arguments.net)", false);
+    check("units.parse(input.arguments.size)", false);
+    check("units.parse_bytes(input.arguments.size)", false);
+    check("sprintf(input.arguments.format, [1])", false);
+    check("sprintf(\"%v\", [input.arguments.n])", true);
+    check("count(numbers.range(1, 10))", true);
+}

@@ -60,7 +60,10 @@ fn calls_of_what_is_not_there_are_refused() {
 fn other_mistakes_are_refused_with_their_place() {
     let error =
         load(&[("a.rego", "package mcp.policy\ndeny if {\n  y == 1\n}")]).unwrap_err().to_string();
-    assert_eq!(error, "policies: a.rego:3:3: use of undefined variable `y` is unsafe");
+    assert_eq!(
+        error,
+        "a.rego:3:3: variable `y` is unsafe: no statement gives it a value; assign it, or correct the name"
+    );
     check_error(
         &[
             ("a.rego", "package mcp.policy\nimport data.mcp.lib\ndeny if lib"),
@@ -238,5 +241,57 @@ fn rules_that_read_counters_are_split_from_the_rest() {
         &format!("default deny := false\ndeny if {count}\ndeny if input.tool"),
         &["deny"],
         &["deny"],
+    );
+}
+
+#[test]
+fn calls_with_too_few_or_too_many_arguments_are_refused() {
+    #[track_caller]
+    fn check(rules: &str, expected: &str) {
+        check_error(&[("a.rego", &format!("package mcp.policy\n{rules}"))], expected);
+    }
+    check(
+        "deny contains \"m\" if { startswith(input.tool) }",
+        "a.rego:2:34: `startswith` takes 2 arguments, not 1; correct the call",
+    );
+    check(
+        "deny if startswith(input.tool, \"a\", true, 1)",
+        "a.rego:2:19: `startswith` takes 2 arguments, not 4; correct the call",
+    );
+    check(
+        "deny if glob.match(\"a*\", input.tool)",
+        "a.rego:2:19: `glob.match` takes 3 arguments, not 2; correct the call",
+    );
+    check(
+        "deny if { x := lower(input.tool, \"b\"); x }",
+        "a.rego:2:21: `lower` takes 1 argument, not 2; correct the call",
+    );
+    check(
+        "deny if f(1)\nf(x, y) if x == y",
+        "a.rego:2:10: `f` takes 2 arguments, not 1; correct the call",
+    );
+    check(
+        "deny if f(1, 2, 3)\ndefault f(_) := true",
+        "a.rego:2:10: `f` takes 1 argument, not 3; correct the call",
+    );
+    // As a statement, a call may take one argument more, which receives the value.
+    load(&[(
+        "a.rego",
+        "package mcp.policy\ndeny if { lower(input.tool, x); x == \"b\"; f(1, y); y }\nf(x) := x",
+    )])
+    .unwrap();
+    load(&[(
+        "a.rego",
+        "package mcp.policy\ndeny if { print(1, 2, 3); count([1]) == 1 }\ncount := 1",
+    )])
+    .unwrap();
+}
+
+/// Left to the interpreter, it would fail at the first message instead of at load.
+#[test]
+fn what_the_compiler_of_the_virtual_machine_finds_wrong_is_refused() {
+    check_error(
+        &[("a.rego", "package mcp.policy\ndeny if { some x; f(x) }\nf(y) if y == 1")],
+        "policies: a.rego:2:21: Undefined variable: 'x'",
     );
 }

@@ -76,6 +76,9 @@ fn bad_files_are_named() {
     check_error(&[("d.yaml", "a: 1\na: 2")], &["d.yaml", "duplicate"]);
     check_error(&[("json/p.json", "{}")], &["p.json", "JSON policies are not supported"]);
     let missing = Sources::from_dir(Path::new("no/such/folder")).unwrap_err().to_string();
+    assert!(missing.contains("no/such/folder") && !missing.contains("policy_dir"), "{missing}");
+    let configured = Config { policy_dir: Some("no/such/folder".into()), ..Config::default() };
+    let missing = Sources::from_config(&configured).unwrap_err().to_string();
     assert!(missing.contains("no/such/folder") && missing.contains("policy_dir"), "{missing}");
 }
 

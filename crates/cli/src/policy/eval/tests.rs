@@ -50,6 +50,21 @@ fn the_decision_is_the_exit() {
     check(r#"{"method": "tools/call", "tool": "burn"}"#, Exit::No);
 }
 
+/// The shipped policies deny what they deny in the gateway, however little the input says.
+#[test]
+fn inputs_that_leave_much_out_are_decided_as_in_the_gateway() {
+    for (input, exit) in [
+        (r#"{"method": "tools/call", "tool": "write_file"}"#, Exit::No),
+        (r#"{"request": {"method": "tools/call", "tool": "write_file"}}"#, Exit::No),
+        (r#"{"method": "tools/call", "tool": "read_file"}"#, Exit::Done),
+        ("{}", Exit::No),
+    ] {
+        let (_folder, mut args) = files(input);
+        args.data = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies").into()];
+        assert_eq!(execute(&args).unwrap(), exit, "{input}");
+    }
+}
+
 #[track_caller]
 fn check_no_answer(args: &EvalArgs, mentions: &str) {
     let error = format!("{:#}", execute(args).unwrap_err());
