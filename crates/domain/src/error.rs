@@ -121,6 +121,8 @@ pub struct Failure {
     pub message: String,
     /// What the log and the audit row say.
     pub detail: String,
+    /// Whether it is certain that no byte of the message left the gateway.
+    pub unsent: bool,
 }
 
 impl Failure {
@@ -128,7 +130,7 @@ impl Failure {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, detail: message.clone(), message }
+        Self { kind, detail: message.clone(), message, unsent: false }
     }
 
     /// The same failure with a text for the operator alone.
@@ -136,6 +138,12 @@ impl Failure {
     pub fn detail(mut self, detail: impl fmt::Display) -> Self {
         self.detail = detail.to_string();
         self
+    }
+
+    /// The same failure of a message of which nothing left the gateway.
+    #[must_use]
+    pub fn unsent(self) -> Self {
+        Self { unsent: true, ..self }
     }
 }
 

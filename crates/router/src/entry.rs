@@ -6,14 +6,13 @@
 //! [`Entry::close`] is the only way to the log, and it empties the entry, so that a message has
 //! exactly one row and is counted exactly once.
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::{
-    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, Slot, Stage,
-    random_uuid,
+    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, SessionId,
+    Slot, Stage, random_uuid,
 };
 use protocol::{Message, Method, ProtocolVersion};
 use session::Session;
@@ -21,8 +20,10 @@ use session::Session;
 use crate::reply::{Trace, Unrecorded};
 use crate::{Caller, Router};
 
-/// How much of an answer `audit.capture.response_summary` keeps, in bytes.
-const SUMMARY_BYTES: usize = 200;
+/// Largest answer that is kept, in bytes.
+const SUMMARY_BYTES: usize = 64 << 10;
+/// Longest account in the gateway's own words, in bytes.
+const ACCOUNT_BYTES: usize = 200;
 
 pub(crate) struct Entry {
     router: Arc<Router>,
@@ -193,8 +194,13 @@ impl Entry {
             // Its end is counted when it has come.
             Ok(Answer::Stream(_)) => {}
             Ok(Answer::Accepted | Answer::Message(_)) => self.served(None),
-            Err(failure) if never_left(failure.kind) => self.forwarded(false),
-            Err(failure) => self.served(Some(failure.kind)),
+            Err(failure) => {
+                self.forwarded(!failure.unsent);
+                // What the gateway itself held back says nothing of the server.
+                if !failure.unsent || failure.kind.origin() == Origin::Upstream {
+                    self.served(Some(failure.kind));
+                }
+            }
         }
         answer
     }
@@ -247,14 +253,24 @@ impl Entry {
         }
     }
 
-    /// Keeps the beginning of an account of the answer, if the configuration asks for it.
-    pub(crate) fn summarise<'a>(&mut self, account: impl FnOnce() -> Cow<'a, str>) {
+    /// Keeps the answer, if the configuration asks for it: whole, so that the log can mask what is secret before it
+    /// cuts. Of one that is too large only the size is kept.
+    pub(crate) fn summarise(&mut self, answer: &str) {
         if !self.router.options.capture_responses {
             return;
         }
+        if answer.len() > SUMMARY_BYTES {
+            return self.account(&format!("{} bytes", answer.len()));
+        }
+        if let Some(event) = self.event() {
+            event.response_summary = Some(answer.into());
+        }
+    }
+
+    /// Keeps the beginning of an account of the answer, whatever the configuration says.
+    pub(crate) fn account(&mut self, account: &str) {
         let Some(event) = self.event() else { return };
-        let account = account();
-        let end = account.floor_char_boundary(SUMMARY_BYTES);
+        let end = account.floor_char_boundary(ACCOUNT_BYTES);
         event.response_summary = account.get(..end).map(Box::from);
     }
 
@@ -300,9 +316,7 @@ impl Entry {
         event.latency.total = now.duration_since(self.started);
         event.error_kind = error_kind;
         self.router.ports.metrics.request_done(self.method, error_kind, event.latency.total);
-        if let Some(kind) = error_kind {
-            log(kind, &event);
-        }
+        log(error_kind, &event);
         if let Some(slot) = slot {
             slot.record(event);
         }
@@ -324,24 +338,34 @@ impl Drop for Entry {
     }
 }
 
-/// Whether a connection fails so before it sends anything.
-fn never_left(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::InvalidRequest | ErrorKind::Overloaded)
-}
-
 /// Tells the operator, who need not have an audit log. Clients can make mistakes in any number, so
-/// these are kept low.
-fn log(kind: ErrorKind, event: &AuditEvent) {
-    let AuditEvent { request_id, method, tool, error, .. } = event;
-    let error = error.as_deref().unwrap_or_default();
-    match kind.origin() {
-        _ if kind == ErrorKind::PolicyDenied => {
-            tracing::info!(%request_id, %method, tool, %kind, "message denied");
+/// these are kept low; a policy that fails is said aloud also where it stops nothing.
+fn log(kind: Option<ErrorKind>, event: &AuditEvent) {
+    let AuditEvent { request_id, decision_id, method, tool, error, .. } = event;
+    let session_id = event.session_id.as_ref().map(SessionId::as_str);
+    let (agent_id, matched_rule) = (&*event.agent.id, event.matched_rule.as_deref());
+    let reason = event.reasons.first().map(|reason| reason.message.as_str());
+    let error = error.as_deref();
+    let undecided = event.decision == Outcome::Error && event.policy_revision.is_some();
+    // Nothing but policy leaves an error on a message that succeeded.
+    let policy_failed = undecided || (kind.is_none() && error.is_some());
+    match kind.map(|kind| (kind, kind.origin())) {
+        kind if policy_failed => {
+            let kind = kind.map(|(kind, _)| kind.as_str());
+            tracing::warn!(
+                %request_id, %decision_id, session_id, agent_id, %method, tool, matched_rule, kind,
+                error, "policy could not be evaluated"
+            );
         }
-        Origin::Downstream => {
+        None => {}
+        Some((kind @ ErrorKind::PolicyDenied, _)) => tracing::info!(
+            %request_id, %decision_id, session_id, agent_id, %method, tool, matched_rule, reason,
+            %kind, "message denied"
+        ),
+        Some((kind, Origin::Downstream)) => {
             tracing::debug!(%request_id, %method, tool, %kind, error, "message failed");
         }
-        Origin::Upstream | Origin::Internal => {
+        Some((kind, Origin::Upstream | Origin::Internal)) => {
             tracing::warn!(%request_id, %method, tool, %kind, error, "message failed");
         }
     }

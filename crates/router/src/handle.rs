@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use domain::{Answer, ErrorKind, Failure, Permit, Stage};
 use protocol::{Kind, Message, Method};
-use session::Session;
+use session::{InFlight, Session};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
@@ -23,6 +23,8 @@ pub struct Received {
     pub(crate) entry: Entry,
     /// The session, if this message opened it.
     pub(crate) opened: Option<NewSession>,
+    /// Counts the message among those of its session.
+    pub(crate) in_flight: InFlight,
     /// Held by `notifications/initialized`, so that the next request waits for it.
     handshake: Option<OwnedMutexGuard<()>>,
 }
@@ -80,6 +82,14 @@ impl Router {
             Err(failure) => return Err(entry.fail(message.id(), &failure)),
         };
         entry.belongs_to(&session);
+        let entered = match message.kind() {
+            Kind::Request => session.enter(),
+            Kind::Notification | Kind::Response | Kind::Error => session.enter_aside(),
+        };
+        let Some(in_flight) = entered else {
+            let text = "too many requests of this session wait for their answers";
+            return Err(entry.fail(message.id(), &Failure::new(ErrorKind::Overloaded, text)));
+        };
         let request_count = match message.kind() {
             Kind::Request => session.count_request(),
             Kind::Notification | Kind::Response | Kind::Error => session.request_count(),
@@ -89,7 +99,7 @@ impl Router {
             Some(_) | None => None,
         };
         let arrival = Arrival { message, session, caller, request_count, at: entry.received_at() };
-        Ok(Received { arrival, entry, opened, handshake })
+        Ok(Received { arrival, entry, opened, in_flight, handshake })
     }
 
     /// The second half of the path: decide, forward, inspect, record, reply.
@@ -103,7 +113,7 @@ impl Router {
     /// A request or notification on its way to the server. A session that it opened and that is not
     /// announced in the reply ends with `opened`.
     async fn pass_up(self: &Arc<Self>, received: Received) -> Reply {
-        let Received { arrival, mut entry, opened, handshake } = received;
+        let Received { arrival, mut entry, opened, in_flight, handshake } = received;
         let (message, session) = (&arrival.message, &arrival.session);
         let decision = {
             let subject = Subject::of(self, &arrival);
@@ -112,7 +122,6 @@ impl Router {
         let Some(permit) = Permit::grant(&decision, self.options.mode) else {
             return entry.deny(message.id(), &decision);
         };
-        let in_flight = session.enter();
         if handshake.is_none() && session.handshake().try_lock().is_err() {
             timeout(HANDSHAKE, session.handshake().lock()).await.ok();
         }

@@ -113,14 +113,13 @@ impl Router {
 
     /// The client's answer to a request of the server, on its way up under the server's own id.
     pub(crate) async fn pass_answer_up(self: &Arc<Self>, received: Received) -> Reply {
-        let Received { arrival, mut entry, .. } = received;
+        let Received { arrival, mut entry, in_flight: _in_flight, .. } = received;
         let Some((arrival, parked)) = restored(arrival) else {
             let text = "the answer belongs to no request that the server made";
             entry.give_up(&Failure::new(ErrorKind::InvalidRequest, text));
             return Reply::accepted();
         };
         let (message, session) = (&arrival.message, &arrival.session);
-        let _in_flight = session.enter();
         let decision = {
             let subject = Subject::of(self, &arrival).answering(&parked.method);
             self.decide(&subject.response_input(message), &mut entry)

@@ -1,10 +1,9 @@
 //! What comes back: answers are filtered, decided and given the client's id again.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Decision, ErrorKind, Failure, MessageStream, Permit, SessionToken, Stage};
+use domain::{Decision, ErrorKind, Failure, MessageStream, Mode, Permit, SessionToken, Stage};
 use futures_util::{StreamExt, stream};
 use protocol::{Kind, ListKind, Message, Method, ProtocolVersion, Rewrite};
 use session::InFlight;
@@ -180,7 +179,7 @@ impl Answering {
             }
         }
         let content = response.result().or_else(|| response.error()).unwrap_or_default();
-        entry.summarise(|| Cow::Borrowed(content));
+        entry.summarise(content);
         let list = self.arrival.message.method().and_then(Method::list);
         let shown = match (list, response.result()) {
             (Some(kind), Some(result)) => router.filter(&subject, kind, result, entry).await?,
@@ -248,12 +247,25 @@ impl Router {
         };
         let entries = protocol::list_entries(result, kind).map_err(unreadable)?;
         let mut shown = Vec::with_capacity(entries.len());
+        let mut denied = Vec::new();
         for (index, listed) in entries.iter().enumerate() {
             if index % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
                 tokio::task::yield_now().await;
             }
             let decision = self.decide(&subject.entry_input(kind, listed), entry);
             shown.push(Permit::grant(&decision, self.options.mode).is_some());
+            if decision.denial().is_some() {
+                denied.push(plain_name(kind, &listed.key));
+            }
+        }
+        if !denied.is_empty() {
+            // Nothing else in the log says so: decisions on entries have no row of their own.
+            let did = match self.options.mode {
+                Mode::Enforce => "hid",
+                Mode::Audit => "would hide",
+            };
+            let (count, all, names) = (denied.len(), entries.len(), denied.join(", "));
+            entry.account(&format!("{did} {count} of {all} {}: {names}", kind.member()));
         }
         if shown.iter().all(|shown| *shown) {
             return Ok(None);
@@ -261,11 +273,22 @@ impl Router {
         let mut shown = shown.into_iter();
         let retained = protocol::retain_entries(result, kind, |_| shown.next().unwrap_or(false))
             .map_err(unreadable)?;
-        entry.summarise(|| {
-            let (hidden, all) = (retained.removed.len(), entries.len());
-            let names = retained.removed.join(", ");
-            format!("hid {hidden} of {all} {}: {names}", kind.member()).into()
-        });
         Ok(Some(retained.result))
+    }
+}
+
+/// The name of a list entry for the log, without the parts of a URI that may hold a secret: user,
+/// password, query and fragment.
+fn plain_name(kind: ListKind, key: &str) -> String {
+    if matches!(kind, ListKind::Tools | ListKind::Prompts) {
+        return key.to_owned();
+    }
+    let (head, _) = key.split_once(['?', '#']).unwrap_or((key, ""));
+    let Some((scheme, rest)) = head.split_once("://") else { return head.to_owned() };
+    let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
+    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
+    match path {
+        Some(path) => format!("{scheme}://{host}/{path}"),
+        None => format!("{scheme}://{host}"),
     }
 }

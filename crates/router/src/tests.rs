@@ -4,6 +4,7 @@
 mod fixture;
 mod inputs;
 mod lists;
+mod logs;
 mod outcomes;
 mod ports;
 mod record;

@@ -38,8 +38,10 @@ impl Activity {
         age.saturating_sub(Duration::from_nanos(self.last.load(Ordering::Relaxed)))
     }
 
-    pub(crate) fn enter(&self) {
-        self.in_flight.fetch_add(1, Ordering::AcqRel);
+    /// Counts one more call unless `limit` are in flight; whether it was counted.
+    pub(crate) fn enter(&self, limit: usize) -> bool {
+        let more = |calls: usize| (calls < limit).then_some(calls.saturating_add(1));
+        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
     /// The end of a call is a sign of life; it is noted first, so that no one sees an idle session between.

@@ -15,6 +15,10 @@ pub struct Config {
     /// Most sessions open at the same time; a client beyond it is told to try again later.
     #[schemars(range(min = 1))]
     pub max_sessions: usize,
+    /// Most requests of one session that wait for their answers; a further one is refused as `overloaded`. Notifications
+    /// and answers of the client have as much room again.
+    #[schemars(range(min = 1))]
+    pub max_in_flight: usize,
     /// Messages from the server that wait for one client. While its stream is open, a full queue holds the server
     /// back; while it is not, further messages are dropped.
     #[schemars(range(min = 1))]
@@ -27,6 +31,7 @@ impl Default for Config {
             ttl: Span::secs(24 * 60 * 60),
             idle_timeout: Span::secs(60 * 60),
             max_sessions: 10_000,
+            max_in_flight: 100,
             queue_size: 256,
         }
     }

@@ -34,7 +34,13 @@ pub(crate) fn opening() -> Opening {
 
 /// Sessions that live 100 s and idle 10 s; three of them, with queues of two.
 pub(crate) fn small() -> Config {
-    Config { ttl: Span::secs(100), idle_timeout: Span::secs(10), max_sessions: 3, queue_size: 2 }
+    Config {
+        ttl: Span::secs(100),
+        idle_timeout: Span::secs(10),
+        max_sessions: 3,
+        max_in_flight: 2,
+        queue_size: 2,
+    }
 }
 
 pub(crate) fn table(config: Config) -> (Sessions, Arc<ManualClock>) {

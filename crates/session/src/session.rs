@@ -45,6 +45,7 @@ pub struct Session {
     outbox: Outbox,
     callbacks: Callbacks,
     handshake: Arc<Mutex<()>>,
+    max_in_flight: usize,
     connection: Arc<dyn Connection>,
 }
 
@@ -67,6 +68,7 @@ impl Session {
             outbox: Outbox::new(config.queue_size),
             callbacks: Callbacks::new(config.queue_size),
             handshake: Arc::default(),
+            max_in_flight: config.max_in_flight,
             connection,
         }
     }
@@ -152,10 +154,19 @@ impl Session {
         &self.handshake
     }
 
-    /// Marks a call as in flight until the guard is dropped: meanwhile the session is not idle.
-    pub fn enter(self: &Arc<Self>) -> InFlight {
-        self.activity.enter();
-        InFlight { session: Arc::clone(self) }
+    /// Marks a request as in flight until the guard is dropped: meanwhile the session is not idle. `None` when
+    /// `session.max_in_flight` are.
+    pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
+        self.enter_among(self.max_in_flight)
+    }
+
+    /// The same for what expects no answer, which has as much room again: a cancellation must get through.
+    pub fn enter_aside(self: &Arc<Self>) -> Option<InFlight> {
+        self.enter_among(self.max_in_flight.saturating_mul(2))
+    }
+
+    fn enter_among(self: &Arc<Self>, limit: usize) -> Option<InFlight> {
+        self.activity.enter(limit).then(|| InFlight { session: Arc::clone(self) })
     }
 
     /// Calls in flight.

@@ -40,14 +40,18 @@ pub(crate) async fn accept(shared: &Arc<Shared>, caller: Caller, request: Reques
         Err(reply) => return reply::respond(reply),
     };
     let router = Arc::clone(&shared.router);
-    let in_flight = session.enter();
     shared.calls.spawn(async move {
+        let answer = async {
+            let reply = router.handle(received).await;
+            // An answer that nobody reads counts on: too many of them, and further requests are refused.
+            let _unread = session.enter_aside();
+            deliver(&session, reply).await;
+        };
         tokio::select! {
-            reply = router.handle(received) => deliver(&session, reply).await,
+            () = answer => {}
             // Nobody is left to read the answer.
             () = session.closed() => {}
         }
-        drop(in_flight);
     });
     reply::empty(StatusCode::ACCEPTED)
 }

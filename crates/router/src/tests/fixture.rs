@@ -130,6 +130,7 @@ impl Setup {
             idle_timeout: Span::secs(100),
             max_sessions: self.max_sessions,
             queue_size: self.queue_size,
+            max_in_flight: 4,
         };
         let sessions = Sessions::new(limits, Arc::clone(&clock) as Arc<dyn Clock>);
         let router = Router::new(ports, options, sessions);

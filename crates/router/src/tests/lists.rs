@@ -73,6 +73,30 @@ async fn each_kind_of_list_is_filtered_by_the_rule_that_forbids_the_use() {
     .await;
 }
 
+/// Asks for a list with a secret and compares the account of it in the row.
+async fn check_account(mode: Mode, method: &str, result: &'static str, expected: Option<&str>) {
+    let gateway = Setup { mode, ..hiding().answering(result) }.start();
+    let session = gateway.session().await;
+    gateway.say(&session, &ask(method)).await;
+    let events = gateway.log.take();
+    let event = events.first().unwrap();
+    assert_eq!(event.response_summary.as_deref(), expected, "{mode:?} {method}");
+    assert_eq!(short(event), "request allow forwarded -", "{mode:?} {method}");
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_recorded_though_nobody_asked() {
+    let tools = r#"{"tools":[{"name":"a"},{"name":"secret_1"},{"name":"secret_2"}]}"#;
+    let hid = "hid 2 of 3 tools: secret_1, secret_2";
+    check_account(Mode::Enforce, "tools/list", tools, Some(hid)).await;
+    let would = "would hide 2 of 3 tools: secret_1, secret_2";
+    check_account(Mode::Audit, "tools/list", tools, Some(would)).await;
+    check_account(Mode::Enforce, "tools/list", r#"{"tools":[{"name":"a"}]}"#, None).await;
+    let uris = r#"{"resources":[{"uri":"db://u:p@h/secret?k=v"},{"uri":"secret:x#f"}]}"#;
+    let plain = "hid 2 of 2 resources: db://h/secret, secret:x";
+    check_account(Mode::Enforce, "resources/list", uris, Some(plain)).await;
+}
+
 #[tokio::test]
 async fn the_envelope_around_a_filtered_list_stays() {
     let body =

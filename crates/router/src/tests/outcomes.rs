@@ -1,8 +1,9 @@
 //! What becomes of one message: the reply, what the server saw, the row, and the counts.
 
+use std::future::ready;
 use std::panic::AssertUnwindSafe;
 
-use domain::{Answer, ErrorKind, Stage};
+use domain::{Answer, ErrorKind, Failure, Stage};
 use futures_util::FutureExt;
 
 use super::fixture::*;
@@ -104,16 +105,31 @@ async fn notifications_and_failures_have_a_row_too() {
     check(calls_fail(ErrorKind::UpstreamError), CALL, 200, ID, failed).await;
     let late = "request allow forwarded upstream_timeout";
     check(calls_fail(ErrorKind::UpstreamTimeout), CALL, 200, r#""code":-31005"#, late).await;
-    // What fails so never left.
-    let reused = "request allow held invalid_request";
-    check(calls_fail(ErrorKind::InvalidRequest), CALL, 400, ID, reused).await;
-    let full = "request allow held overloaded";
-    check(calls_fail(ErrorKind::Overloaded), CALL, 503, r#""retryable":true"#, full).await;
     let unheard = Setup::default().server(|message, _| match message.id() {
         Some(_) => obliging(&message),
         None => failing(ErrorKind::UpstreamError),
     });
     check(unheard, ROOTS_CHANGED, 202, "", failed).await;
+}
+
+#[tokio::test]
+async fn what_never_left_is_not_forwarded() {
+    let held = |kind| {
+        Setup::default().server(move |message, _| match message.name() {
+            Some(_) => Box::pin(ready(Err(Failure::new(kind, "it failed").unsent()))),
+            None => obliging(&message),
+        })
+    };
+    let errors = r#"mcp_proxy_upstream_requests_total{server="files",status="error"}"#;
+    let reused = "request allow held invalid_request";
+    check(held(ErrorKind::InvalidRequest), CALL, 400, ID, reused).await;
+    let full = "request allow held overloaded";
+    let retry = r#""retryable":true"#;
+    let gateway = check(held(ErrorKind::Overloaded), CALL, 503, retry, full).await;
+    assert_eq!(gateway.metric(errors), 0, "the server has no part in it");
+    let down = "request allow held upstream_error";
+    let gateway = check(held(ErrorKind::UpstreamError), CALL, 200, ID, down).await;
+    assert_eq!(gateway.metric(errors), 1, "the server is to blame");
 }
 
 #[tokio::test]

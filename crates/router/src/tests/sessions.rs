@@ -258,3 +258,22 @@ async fn nothing_overtakes_initialized() {
     let sent = gateway.server.state().sent.clone();
     assert!(sent[0].contains("initialized") && sent[1].contains("tools/call"), "{sent:?}");
 }
+
+#[tokio::test]
+async fn requests_in_flight_are_bounded() {
+    let gateway = Setup::default().start();
+    let session = gateway.session().await;
+    let ticket = || Ticket::Session(std::sync::Arc::clone(&session));
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(gateway.receive(CALL, ticket()).await.ok().unwrap());
+    }
+    let (status, body) = gateway.say(&session, CALL).await;
+    assert_eq!(status, 503, "{body}");
+    assert!(body.contains("overloaded") && body.contains("9007199254740993"), "{body}");
+    assert_eq!(gateway.say(&session, INITIALIZED).await.0, 202, "a notification has room");
+    for received in waiting {
+        assert_eq!(read(gateway.router.handle(received).await).await.0, 200);
+    }
+    assert_eq!(gateway.say(&session, CALL).await.0, 200);
+}

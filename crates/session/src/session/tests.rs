@@ -52,8 +52,14 @@ fn calls_in_flight_are_counted() {
     let (sessions, _) = table(small());
     let session = open(&sessions).unwrap();
     let (first, second) = (session.enter(), session.enter());
+    assert!(first.is_some() && second.is_some());
     assert_eq!(session.in_flight(), 2);
+    assert!(session.enter().is_none(), "two is the limit of this table");
+    let aside = [session.enter_aside(), session.enter_aside(), session.enter_aside()];
+    assert_eq!(aside.iter().flatten().count(), 2, "and two more for what expects no answer");
+    drop(aside);
     drop(first);
+    assert!(session.enter().is_some(), "room comes back");
     drop(second);
     assert_eq!(session.in_flight(), 0);
 }
