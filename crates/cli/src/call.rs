@@ -22,6 +22,7 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
     mcp-proxy call tools/list\n  \
     mcp-proxy call read_file path=welcome.txt\n  \
     mcp-proxy call --url http://127.0.0.1:8080/mcp resources/read uri=demo://welcome.txt\n\n\
+    It speaks Streamable HTTP, over http:// only: neither HTTP+SSE nor https://.\n\n\
     Exits 0 when the server answered, 1 when the answer is an error or a denial, 2 when there was none.")]
 pub(crate) struct CallArgs {
     /// Address of the Streamable HTTP endpoint
@@ -73,8 +74,8 @@ pub(crate) fn execute(args: CallArgs) -> anyhow::Result<Exit> {
 }
 
 async fn ask(url: hyper::Uri, method: &str, params: &Value) -> anyhow::Result<Value> {
-    let mut peer = Peer::connect(url).await?;
-    let answer = peer.request(method, params).await;
+    let mut peer = Peer::new(url)?;
+    let answer = peer.converse(method, params).await;
     peer.leave().await;
     answer
 }
@@ -106,25 +107,33 @@ struct Peer {
 }
 
 impl Peer {
-    async fn connect(url: hyper::Uri) -> anyhow::Result<Self> {
+    fn new(url: hyper::Uri) -> anyhow::Result<Self> {
         if url.scheme_str() != Some("http") {
             bail!("`{url}` is not an `http://` address");
         }
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let mut peer = Self { client, url, session: None, version: None, last_id: 0 };
+        Ok(Self { client, url, session: None, version: None, last_id: 0 })
+    }
+
+    /// The answer to the request, or the one to `initialize` when that is refused already.
+    async fn converse(&mut self, method: &str, params: &Value) -> anyhow::Result<Value> {
+        let welcome = self.initialize().await?;
+        if welcome.get("error").is_some() {
+            return Ok(welcome);
+        }
+        let version = welcome.pointer("/result/protocolVersion").and_then(Value::as_str);
+        self.version = version.map(str::to_owned);
+        self.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
+        self.request(method, params).await
+    }
+
+    async fn initialize(&mut self) -> anyhow::Result<Value> {
         let params = json!({
             "protocolVersion": protocol::ProtocolVersion::LATEST.as_str(),
             "capabilities": {},
             "clientInfo": { "name": "mcp-proxy call", "version": env!("CARGO_PKG_VERSION") },
         });
-        let answer = peer.request("initialize", &params).await?;
-        if let Some(error) = answer.get("error") {
-            bail!("the server refused `initialize`: {error}");
-        }
-        let version = answer.pointer("/result/protocolVersion").and_then(Value::as_str);
-        peer.version = version.map(str::to_owned);
-        peer.post(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" })).await?;
-        Ok(peer)
+        self.request("initialize", &params).await
     }
 
     async fn request(&mut self, method: &str, params: &Value) -> anyhow::Result<Value> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport_http::Listener;
+use transport_http::{App, Listener};
 
 use crate::Error;
 use crate::parts::Parts;
@@ -16,6 +16,8 @@ use crate::workers::Workers;
 
 /// How often sessions are looked through for those that outlived their limits.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How long parts may take to end after the calls in flight have.
+const LAST: Duration = Duration::from_secs(10);
 /// How often the server behind the gateway is looked for.
 const CHECK: Duration = Duration::from_secs(5);
 
@@ -43,6 +45,9 @@ pub struct Running {
     addresses: Addresses,
     parts: Parts,
     workers: Workers,
+    app: App,
+    /// How long calls in flight may take at the end.
+    grace: Duration,
     /// Ends the data port.
     drain: CancellationToken,
     /// Ends probes, metrics and what runs beside.
@@ -89,7 +94,15 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
     let warm = move || engine.iter().for_each(|engine| engine.warm());
     let workers = Workers::start(listener, &app, &drain, &end, warm)?;
     parts.health.set_ready();
-    Ok(Running { addresses, parts, workers, drain, end, beside })
+    let grace = settings.server.graceful_shutdown.duration();
+    Ok(Running { addresses, parts, workers, app, grace, drain, end, beside })
+}
+
+/// Waits for a part to end, but not for ever: whatever hangs, the audit log is drained.
+async fn leave_behind(what: &str, ending: impl Future<Output = ()>) {
+    if tokio::time::timeout(LAST, ending).await.is_err() {
+        tracing::error!("{what} did not end within {LAST:?} and are left behind");
+    }
 }
 
 /// Runs `work` now and then after every `period`, until `end`.
@@ -117,13 +130,23 @@ impl Running {
     }
 
     /// Stops: readiness goes first, then the data port closes and calls in flight finish within
-    /// `server.graceful_shutdown`, then the sessions end upstream, then the audit log is drained.
-    pub async fn stop(self) {
-        let Self { parts, mut workers, drain, end, beside, .. } = self;
+    /// `server.graceful_shutdown` or are cut when `hurry` comes, then the sessions end upstream, then
+    /// the audit log is drained. Returns how many rows of it are lost.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> u64 {
+        let Self { parts, mut workers, app, grace, drain, end, beside, .. } = self;
         parts.health.drain();
         drain.cancel();
-        workers.drained().await;
-        parts.router.close_all().await;
+        let drained = tokio::select! {
+            biased;
+            () = workers.drained() => true,
+            () = hurry => false,
+            () = tokio::time::sleep(grace.saturating_add(LAST)) => false,
+        };
+        if !drained {
+            app.cut();
+            leave_behind("workers", workers.drained()).await;
+        }
+        leave_behind("sessions", parts.router.close_all()).await;
         end.cancel();
         let log = parts.audit.clone();
         let ended = tokio::task::spawn_blocking(move || {
@@ -137,5 +160,6 @@ impl Running {
         }
         beside.close();
         beside.wait().await;
+        parts.audit.map_or(0, |log| log.stats().dropped)
     }
 }

@@ -6,6 +6,7 @@
 use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +19,10 @@ pub(crate) struct Workers {
     threads: Vec<std::thread::JoinHandle<io::Result<()>>>,
     serving: watch::Receiver<usize>,
 }
+
+/// Time between two looks whether a thread has ended, and how many there are: two seconds in all.
+const LOOK: Duration = Duration::from_millis(5);
+const LOOKS: u32 = 400;
 
 /// One thread that serves; it counts until it is dropped, however the thread ends.
 struct Serving(Arc<watch::Sender<usize>>);
@@ -74,9 +79,19 @@ impl Workers {
         self.serving.wait_for(|serving| *serving == 0).await.ok();
     }
 
-    /// Waits until all of them have ended, which they do after `end`. Blocks.
+    /// Waits until all of them have ended, which they do soon after `end`. Blocks, but not for ever: a thread that
+    /// hangs is left behind, so that the audit log is drained in any case.
     pub(crate) fn join(self) {
         for thread in self.threads {
+            let mut looks = LOOKS;
+            while !thread.is_finished() && looks > 0 {
+                std::thread::sleep(LOOK);
+                looks -= 1;
+            }
+            if !thread.is_finished() {
+                tracing::error!("a worker hangs and is left behind");
+                continue;
+            }
             match thread.join() {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::error!(%error, "a worker could not serve"),

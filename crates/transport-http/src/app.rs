@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     pub(crate) router: Arc<Router>,
     /// Messages that are handled after they were accepted with 202.
     pub(crate) behind: TaskTracker,
-    /// Cancelled when the time for shutting down is over: whoever still works stops.
+    /// Cancelled when the time for shutting down is over, or cut short: whoever still works stops.
     pub(crate) abort: CancellationToken,
     gate: Gate,
     served: Served,
@@ -92,6 +92,12 @@ impl Peer {
 }
 
 impl App {
+    /// Takes the time for shutting down away: what is under way stops, on every thread, as soon as the gateway shuts
+    /// down. The messages that are cut have their rows.
+    pub fn cut(&self) {
+        self.0.abort.cancel();
+    }
+
     /// Answers one request, whatever it is.
     pub(crate) async fn answer(
         self,

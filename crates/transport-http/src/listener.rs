@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::{App, Peer};
-use crate::config::Config;
+use crate::config::{Config, Security};
 use crate::connection::Speech;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -46,6 +46,13 @@ impl Listener {
         let socket = TcpListener::bind((host, listen.port)).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
         let socket = socket.into_std().map_err(failed)?;
+        if is_known_by_no_name(address, &config.security) {
+            tracing::warn!(
+                %address,
+                "requests for any other host get 403: list the names and addresses that clients use under \
+                 `server.security.allowed_hosts`"
+            );
+        }
         let places = config.max_connections.min(Semaphore::MAX_PERMITS);
         Ok(Self {
             socket,
@@ -81,7 +88,7 @@ impl Listener {
     }
 
     /// Serves until `shutdown`, then closes the port, ends streams, lets answers under way finish for as long as
-    /// `server.graceful_shutdown`, and returns.
+    /// `server.graceful_shutdown`, or until [`App::cut`], and returns.
     ///
     /// # Errors
     ///
@@ -113,7 +120,8 @@ impl Listener {
             connections.wait().await;
             app.0.behind.wait().await;
         };
-        if timeout(grace, finished).await.is_err() {
+        if !matches!(timeout(grace, app.0.abort.run_until_cancelled(finished)).await, Ok(Some(())))
+        {
             tracing::warn!(
                 connections = connections.len(),
                 "cutting off what did not finish in time"
@@ -161,6 +169,11 @@ impl Listener {
         let regular = place(&self.places).map(|place| (place, false));
         regular.or_else(|| place(&self.excess).map(|place| (place, true)))
     }
+}
+
+/// Whether other machines can reach the address, and none of the names that they use is let in.
+fn is_known_by_no_name(address: SocketAddr, security: &Security) -> bool {
+    !address.ip().to_canonical().is_loopback() && security.allowed_hosts.is_empty()
 }
 
 /// How long to rest after a failed accept: not at all when only that one connection failed.

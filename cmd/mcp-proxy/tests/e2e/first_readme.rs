@@ -97,6 +97,8 @@ fn reaches_the_server(origin: &'static str) {
     }
     let finished = gateway.stop();
     assert_eq!(finished.code, 0);
+    let warned = finished.stderr.contains("`server.security.allowed_hosts`");
+    assert!(warned, "it listens to all, and lets nobody in: {}", finished.stderr);
     assert_eq!(rows(&finished.config.at("audit.db")).len(), 6, "audit.db lies where the file says");
 }
 

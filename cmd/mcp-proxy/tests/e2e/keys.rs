@@ -34,6 +34,10 @@ const SHOWN: &[(&str, &str)] = &[
     ("session.ttl", "sessions::an_idle_session_and_an_old_session_end"),
     ("session.idle_timeout", "sessions::an_idle_session_and_an_old_session_end"),
     ("session.max_sessions", "sessions::sessions_over_the_limit_are_refused_until_one_ends"),
+    (
+        "session.max_in_flight",
+        "sessions::requests_over_the_limit_of_a_session_are_refused_until_one_is_answered",
+    ),
     ("session.queue_size", "settings::queue_size_bounds_what_waits_for_a_client_without_a_stream"),
     ("upstream.name", "settings::the_name_of_the_server_is_in_rows_metrics_and_input"),
     ("upstream.url", "first_readme::mcp_server_port_and_upstream_url_replace_the_file"),

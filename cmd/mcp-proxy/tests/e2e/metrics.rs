@@ -1,5 +1,8 @@
 //! Every metric moves, and no label is a client's to invent.
 
+use std::collections::BTreeSet;
+use std::path::Path;
+
 use serde_json::json;
 
 use crate::harness::gateway::sample;
@@ -108,6 +111,51 @@ fn every_metric_moves() {
         "{written} written, {} rows",
         rows.len()
     );
+}
+
+/// A metric as one line: its name, its type and its labels in order.
+fn entry(name: &str, kind: &str, labels: BTreeSet<&str>) -> String {
+    format!("{name} {kind} {labels:?}")
+}
+
+/// The labels that samples of a metric have on a metrics page.
+fn labels<'a>(page: &'a str, name: &str) -> BTreeSet<&'a str> {
+    let samples = page.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        let (suffix, labels) = rest.split_once('}')?.0.split_once('{')?;
+        ["", "_bucket", "_sum", "_count"].contains(&suffix).then_some(labels)
+    });
+    let names = samples.flat_map(|labels| labels.split("\","));
+    names.filter_map(|label| Some(label.split_once('=')?.0)).filter(|name| *name != "le").collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let upstream = Upstream::plain();
+    let gateway = Gateway::start(Config::new(upstream.addr));
+    let page = gateway.scrape();
+    let served: BTreeSet<String> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| entry(name, kind, labels(&page, name)))
+        .collect();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let documented: BTreeSet<String> = text
+        .lines()
+        .filter(|line| line.starts_with("| `mcp_proxy_"))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            let [_, name, kind, labels, meaning, _] = cells[..] else {
+                panic!("not four cells: {line}")
+            };
+            assert!(!meaning.is_empty(), "{line}");
+            let labels = labels.split(',').map(|it| it.trim().trim_matches('`'));
+            entry(name.trim_matches('`'), kind, labels.filter(|it| !it.is_empty()).collect())
+        })
+        .collect();
+    assert!(!served.is_empty(), "{page}");
+    assert_eq!(documented, served);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::harness::gateway::Process;
-use crate::harness::{binary, free_port, until};
+use crate::harness::{binary, free_port, run_in, until};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -138,6 +138,19 @@ fn the_console_blocks_of_the_readme_print_what_they_show() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_valid() {
+    let text = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = blocks(&text, "yaml");
+    assert!(!blocks.is_empty(), "README.md shows no ```yaml block");
+    let dir = workspace();
+    for block in blocks {
+        std::fs::write(dir.path().join("config.yaml"), &block).unwrap();
+        let checked = run_in(dir.path(), &["config", "validate", "--config", "config.yaml"], &[]);
+        assert_eq!(checked.code, 0, "{block}\n{}", checked.stderr);
+    }
 }
 
 #[test]

@@ -124,6 +124,24 @@ fn sessions_over_the_limit_are_refused_until_one_ends() {
 }
 
 #[test]
+fn requests_over_the_limit_of_a_session_are_refused_until_one_is_answered() {
+    let upstream = Upstream::plain();
+    let gateway = Gateway::start(Config::new(upstream.addr).set("session.max_in_flight", 1));
+    let mut client = gateway.client();
+    let mut beside = client.beside();
+    client.send(
+        &json!({ "jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": { "name": "hold" } }),
+    );
+    upstream.wait_for("the call arrived", |message| message["params"]["name"] == "hold");
+    let refused = beside.post(&ping());
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["data"]["kind"], "overloaded", "{}", refused.text());
+    upstream.release();
+    client.answer_to(&json!(7));
+    assert_eq!(beside.post(&ping()).status(), 200);
+}
+
+#[test]
 fn an_idle_session_and_an_old_session_end() {
     let upstream = Upstream::plain();
     let ended =

@@ -105,3 +105,21 @@ fn an_error_in_whatever_form_is_a_no() {
     );
     assert!(print(&json!({ "id": 1 })).is_err());
 }
+
+#[tokio::test]
+async fn a_refused_initialize_is_the_answer() {
+    let refused = json!({
+        "jsonrpc": "2.0",
+        "id": 1,
+        "error": { "code": -31001, "message": "not you", "data": { "kind": "policy_denied" } },
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let answer = refused.clone();
+    let app =
+        axum::Router::new().route("/mcp", axum::routing::post(async move || answer.to_string()));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let answer = ask(url.parse().unwrap(), "tools/list", &json!({})).await.unwrap();
+    assert_eq!(answer, refused);
+    check_exit(answer, Exit::No);
+}

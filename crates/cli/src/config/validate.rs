@@ -22,8 +22,9 @@ use crate::{Exit, output};
 #[command(after_long_help = "Examples:\n  \
     mcp-proxy config validate --config config/proxy.yaml\n  \
     mcp-proxy config validate --config config/proxy.yaml --check-upstream\n\n\
-    Settings, policies with their data, the audit log and the server's address or command are checked; everything \
-    that is wrong is told at once, and nothing is changed. A port that is taken is not noticed.\n\
+    Settings, policies with their data and the audit log are checked; everything that is wrong is told at once, and \
+    nothing is changed. Whether the server's address answers, or its command exists, is looked at with \
+    --check-upstream alone. A port that is taken is not noticed.\n\
     Exits 0 when the gateway could start, else 2.")]
 pub(crate) struct ValidateArgs {
     /// The configuration file; without one, `MCP_*` and the defaults are checked

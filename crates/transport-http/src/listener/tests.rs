@@ -42,6 +42,45 @@ async fn it_serves_and_stops() {
 }
 
 #[tokio::test]
+async fn calls_that_are_cut_are_not_waited_for() {
+    let upstream = ScriptedUpstream::new(|_, _| Box::pin(std::future::pending()));
+    let config = Config { graceful_shutdown: Span::secs(3600), ..Config::default() };
+    let running = Running::start(config, upstream).await;
+    let mut caller = running.connect().await;
+    let answer = caller.ask(&post(USUAL, INITIALIZE)).await;
+    let id = answer.header("mcp-session-id").unwrap().to_owned();
+    caller.send(&post(&in_session(&id), CALL)).await;
+    let session = running.gateway.router.find(&id).unwrap();
+    within(async {
+        while session.in_flight() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    running.gateway.shutdown.cancel();
+    running.gateway.app.cut();
+    within(running.done).await.unwrap().unwrap();
+    let rows = running.gateway.recorder.events();
+    assert_eq!(rows[1].error_kind, Some(domain::ErrorKind::Abandoned));
+}
+
+#[test]
+fn an_address_for_others_wants_names() {
+    let check = |address: &str, names: &[&str], wanted: bool| {
+        let allowed_hosts = names.iter().map(|&name| name.to_owned()).collect();
+        let security = Security { allowed_hosts, ..Security::default() };
+        assert_eq!(is_known_by_no_name(address.parse().unwrap(), &security), wanted, "{address}");
+    };
+    check("127.0.0.1:3000", &[], false);
+    check("[::1]:3000", &[], false);
+    check("[::ffff:127.0.0.1]:3000", &[], false);
+    check("0.0.0.0:3000", &[], true);
+    check("[::]:3000", &[], true);
+    check("192.0.2.1:3000", &[], true);
+    check("0.0.0.0:3000", &["mcp.example"], false);
+}
+
+#[tokio::test]
 async fn shutting_down_waits_for_calls_and_ends_streams() {
     let (release, released) = oneshot::channel::<()>();
     let released = std::sync::Mutex::new(Some(released));
