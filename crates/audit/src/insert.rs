@@ -131,9 +131,7 @@ impl Inserter {
         row.put(saturated(event.latency.upstream.as_nanos()))?;
         row.put(saturated(event.request_bytes))?;
         row.put(saturated(event.response_bytes))?;
-        row.put(
-            event.response_summary.as_deref().and_then(|text| kept_summary(&self.capture, text)),
-        )?;
+        row.put(event.response_summary.as_deref().map(|text| kept_summary(&self.capture, text)))?;
         row.put(event.error_kind.map(domain::ErrorKind::as_str))?;
         row.put(event.error.as_deref().map(limited))
     }
@@ -221,8 +219,14 @@ fn kept_arguments<'a>(capture: &Capture, text: &'a str) -> Option<Cow<'a, str>> 
     )
 }
 
-fn kept_summary<'a>(capture: &Capture, text: &'a str) -> Option<Cow<'a, str>> {
-    capture.response_summary.then(|| cut(text, capture.max_bytes))
+/// The account of an answer: a sentence of the gateway, or the answer itself where that is captured. Secrets in JSON are
+/// masked; what began as JSON and is none (any more) cannot be, and is not kept.
+fn kept_summary<'a>(capture: &Capture, text: &'a str) -> Cow<'a, str> {
+    match mask::json(text) {
+        Some(masked) => cut(&masked, capture.max_bytes).into_owned().into(),
+        None if text.starts_with(['{', '[']) => format!("{} bytes", text.len()).into(),
+        None => cut(text, capture.max_bytes),
+    }
 }
 
 /// The reasons as one line for people.

@@ -132,7 +132,7 @@ row! {
     request_bytes: i64,
     /// Bytes of the answer.
     response_bytes: i64,
-    /// A short account of the answer, if `audit.capture.response_summary` is on.
+    /// What a list hid, or the beginning of the answer, if `audit.capture.response_summary` is on.
     response_summary: Option<String>,
     /// What went wrong, if anything did.
     error_kind: Option<String>,

@@ -10,6 +10,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+/// What most programs need to run, and to reach the network behind a proxy or a private CA.
+const INHERITED: [&str; 17] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "LC_ALL",
+    "TERM",
+    "TMPDIR",
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
 /// The MCP server behind the gateway. Exactly one of `url` and `command` says where it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -46,13 +67,12 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        let inherited = ["PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TERM", "TMPDIR"];
         Self {
             name: "default".to_owned(),
             url: None,
             command: Vec::new(),
             env: BTreeMap::new(),
-            env_allow: inherited.map(str::to_owned).to_vec(),
+            env_allow: INHERITED.map(str::to_owned).to_vec(),
             cwd: None,
             transport: TransportKind::Auto,
             timeout: Span::secs(30),
@@ -161,7 +181,6 @@ impl Config {
     ///
     /// The message names the key and the remedy.
     pub fn validate(&self) -> Result<(), Error> {
-        let invalid = |key, what| Err(Error::Invalid { key, what });
         match (&self.url, self.command.first(), self.transport) {
             (Some(_), Some(_), _) => return Err(Error::TwoServers),
             (None, None, _) => return Err(Error::NoServer),
@@ -179,17 +198,29 @@ impl Config {
             }
             (Some(_), None, _) | (None, Some(_), _) => {}
         }
+        self.validate_values()
+    }
+
+    /// Refuses what makes no sense whichever server is named, so that it can be told before one is.
+    ///
+    /// # Errors
+    ///
+    /// The message names the key and the remedy.
+    pub fn validate_values(&self) -> Result<(), Error> {
         if self.name.is_empty() {
             return invalid("upstream.name", "the name is empty");
         }
         if self.timeout.duration().is_zero() {
-            return invalid("upstream.timeout", "it must be longer than zero");
+            return invalid("upstream.timeout", "`0s` leaves no time; write for example `30s`");
         }
         if self.max_message_bytes == 0 {
-            return invalid("upstream.max_message_bytes", "it must be at least 1");
+            return invalid("upstream.max_message_bytes", "0 lets nothing pass; write 1 or more");
         }
         if self.retry.max_attempts == 0 {
-            return invalid("upstream.retry.max_attempts", "it must be at least 1");
+            return invalid(
+                "upstream.retry.max_attempts",
+                "0 never connects; write 1 or more, or set `upstream.retry.enabled: false`",
+            );
         }
         let bad = |name: &String| name.is_empty() || name.contains(['=', '\0']);
         if self.env.keys().any(bad) {
@@ -197,6 +228,10 @@ impl Config {
         }
         Ok(())
     }
+}
+
+fn invalid(key: &'static str, what: &'static str) -> Result<(), Error> {
+    Err(Error::Invalid { key, what })
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ impl Duplex {
                     lock(&self.greeting).initialized = Some(message.bytes().clone());
                 }
                 let deadline = self.shared.deadline();
-                let wire = self.wire_until(deadline, true).await?;
+                let wire = self.wire_until(deadline, true).await.map_err(Failure::unsent)?;
                 self.put(&wire, message.bytes().clone(), deadline).await?;
                 Ok(Answer::Accepted)
             }
@@ -141,7 +141,7 @@ impl Duplex {
     /// Sends what only means something to the server that runs now.
     pub(crate) async fn reply(&self, body: Bytes) -> Result<Answer, Failure> {
         let wire = lock(&self.current).clone();
-        let wire = wire.ok_or_else(|| failure::broken("the server is not connected"))?;
+        let wire = wire.ok_or_else(|| failure::broken("the server is not connected").unsent())?;
         self.put(&wire, body, self.shared.deadline()).await?;
         Ok(Answer::Accepted)
     }
@@ -154,7 +154,9 @@ impl Duplex {
             tries += 1;
             let mut flight = self.ledger.enter(message)?;
             flight.hold(self.shared.slot(deadline).await?);
-            let wire = self.wire_until(deadline, !initialize).await?;
+            let wire = self.wire_until(deadline, !initialize).await;
+            // An earlier try may have written it.
+            let wire = wire.map_err(|failure| Failure { unsent: tries == 1, ..failure })?;
             if !initialize {
                 flight.arm(&self.abandon);
             }
@@ -262,7 +264,9 @@ impl Duplex {
                 Err(Miss::NotHere(failure)) => return Err(Miss::NotHere(failure)),
                 Err(Miss::Failed(failure)) => {
                     drop(lock(&self.current).take());
-                    self.shared.lost(&failure);
+                    if matches!(self.dialler, Dialler::Events(..)) {
+                        self.shared.lost(&failure);
+                    }
                     self.failures.fetch_add(1, Ordering::Relaxed);
                     if tries >= retry.attempts() {
                         return Err(failure.into());
@@ -277,7 +281,11 @@ impl Duplex {
         let stop = self.stop.child_token();
         let end = Arc::new(End::new(id, &self.shared, &self.ledger, &self.inbox, &self.failures));
         let wire = match &self.dialler {
-            Dialler::Child(command) => crate::stdio::start(command, &end, stop)?,
+            Dialler::Child(command) => {
+                // All that speaks for every session: what a child does later is its session's.
+                let started = crate::stdio::start(command, &end, stop);
+                started.inspect_err(|failure| self.shared.lost(failure))?
+            }
             Dialler::Events(client, target) => crate::sse::open(client, target, &end, stop).await?,
         };
         let wire = Arc::new(wire);
@@ -347,6 +355,9 @@ impl Duplex {
     }
 
     fn late(&self) -> Failure {
-        failure::timeout(self.shared.timeout(), self.shared.name())
+        let silent = matches!(self.dialler, Dialler::Child(_))
+            && lock(&self.current).as_ref().is_some_and(|wire| wire.is_silent());
+        let late = if silent { failure::silent } else { failure::timeout };
+        late(self.shared.timeout(), self.shared.name())
     }
 }

@@ -10,10 +10,12 @@ use std::time::Duration;
 use domain::{ErrorKind, Failure};
 
 const UPSTREAM: ErrorKind = ErrorKind::UpstreamError;
+const NOT_MCP: &str = "the server's answer is not valid MCP";
+const STATUS: &str = "the server answered with HTTP status";
 
 /// The server could not be connected to or started; nothing was sent.
 pub(crate) fn unreachable(detail: impl Display) -> Failure {
-    Failure::new(UPSTREAM, "the server cannot be reached").detail(detail)
+    Failure::new(UPSTREAM, "the server cannot be reached").detail(detail).unsent()
 }
 
 /// The connection ended between the message and its answer.
@@ -23,7 +25,7 @@ pub(crate) fn broken(detail: impl Display) -> Failure {
 
 /// What came back is not MCP.
 pub(crate) fn protocol(detail: impl Display) -> Failure {
-    Failure::new(UPSTREAM, "the server's answer is not valid MCP").detail(detail)
+    Failure::new(UPSTREAM, NOT_MCP).detail(detail)
 }
 
 /// The answer is over `upstream.max_message_bytes`.
@@ -38,11 +40,30 @@ pub(crate) fn timeout(limit: Duration, server: &str) -> Failure {
         .detail(format!("server `{server}` did not answer within {limit:?} (`upstream.timeout`)"))
 }
 
+/// No answer in time from a child that has not written anything.
+pub(crate) fn silent(limit: Duration, server: &str) -> Failure {
+    let failure = timeout(limit, server);
+    let detail = format!(
+        "{}; its process has written nothing yet: if it needs a variable of the environment (a \
+         proxy, a certificate, a token), name it in `upstream.env_allow` or set it in `upstream.env`",
+        failure.detail
+    );
+    failure.detail(detail)
+}
+
 /// An HTTP status that is no answer.
 pub(crate) fn status(status: http::StatusCode, detail: impl Display) -> Failure {
     let code = status.as_u16();
-    Failure::new(UPSTREAM, format!("the server answered with HTTP status {code}"))
+    Failure::new(UPSTREAM, format!("{STATUS} {code}"))
         .detail(format!("HTTP status {code} from {detail}"))
+}
+
+/// Whether the server answered with something that is no answer: [`protocol`] or [`status`].
+pub(crate) fn is_refusal(failure: &Failure) -> bool {
+    // 5xx and 429 are said by servers and balancers that will do better in a moment.
+    let passing = |code: &str| code.starts_with('5') || code == "429";
+    let status = failure.message.strip_prefix(STATUS).map(str::trim);
+    failure.message == NOT_MCP || status.is_some_and(|code| !passing(code))
 }
 
 /// The server no longer knows the session it minted.
@@ -71,12 +92,13 @@ pub(crate) fn cancelled() -> Failure {
 pub(crate) fn overloaded(limit: usize) -> Failure {
     Failure::new(ErrorKind::Overloaded, "too many requests wait for the server")
         .detail(format!("`upstream.connection_pool.max_open` ({limit}) requests are in flight"))
+        .unsent()
 }
 
 /// The client reuses an id that is in flight.
 pub(crate) fn in_flight(id: impl Display) -> Failure {
     let text = format!("a request with id `{id}` is already in flight in this session");
-    Failure::new(ErrorKind::InvalidRequest, text)
+    Failure::new(ErrorKind::InvalidRequest, text).unsent()
 }
 
 /// An error and its causes in one line.

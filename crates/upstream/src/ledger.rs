@@ -80,7 +80,7 @@ impl Ledger {
         let client = request.request_id();
         let mut table = lock(&self.table);
         if table.closed {
-            return Err(failure::closed());
+            return Err(failure::closed().unsent());
         }
         if let Some(id) = client.as_ref().filter(|id| table.by_client.contains_key(id)) {
             return Err(failure::in_flight(id));

@@ -59,7 +59,7 @@ impl UpstreamServer {
             routes,
             best: AtomicUsize::new(0),
             slots: (limit > 0).then(|| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))),
-            health: LastSeen::new(),
+            health: LastSeen::new(&config.name),
             protocol_errors: Arc::new(ProtocolErrors::new(&clock)),
             config,
             clock,
@@ -68,7 +68,8 @@ impl UpstreamServer {
     }
 
     /// Looks whether the server can be reached: a TCP connection to a URL, a program that can be
-    /// executed for a command. [`Probe::health`] tells the outcome.
+    /// executed for a command. [`Probe::health`] tells the outcome, unless the server was found not
+    /// to speak MCP, which only an answer to `initialize` refutes.
     pub async fn check(&self) {
         let Some(route) = self.shared.route() else { return };
         let checked = match route {
@@ -84,7 +85,7 @@ impl UpstreamServer {
         };
         match checked {
             Ok(()) => self.shared.reached(),
-            Err(why) => self.shared.health.down(&why),
+            Err(why) => self.shared.health.lost(&why),
         }
     }
 
@@ -187,14 +188,24 @@ impl Shared {
         slot.map_err(|_| full())?.map(Some).map_err(|_| full())
     }
 
-    /// The server answered.
+    /// The server can be connected to.
     pub(crate) fn reached(&self) {
-        self.health.up();
+        self.health.connected();
+    }
+
+    /// The server answered `initialize`.
+    pub(crate) fn spoke(&self) {
+        self.health.spoke();
+    }
+
+    /// The server answered `initialize` with something that is not MCP.
+    pub(crate) fn not_mcp(&self, failure: &Failure) {
+        self.health.not_mcp(&failure.detail);
     }
 
     /// The server could not be reached, or broke off.
     pub(crate) fn lost(&self, failure: &Failure) {
-        self.health.down(&failure.detail);
+        self.health.lost(&failure.detail);
     }
 }
 

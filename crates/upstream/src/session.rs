@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use domain::{Answer, BoxFuture, Connection, Failure, Inbox, Permit};
-use protocol::{Kind, Message, encode};
+use protocol::{Kind, Message, Method, encode};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
@@ -46,6 +46,14 @@ impl Miss {
             Self::NotHere(failure) | Self::Failed(failure) => failure,
         }
     }
+
+    /// The same for a message of which nothing left the gateway.
+    fn unsent(self) -> Self {
+        match self {
+            Self::NotHere(failure) => Self::NotHere(failure.unsent()),
+            Self::Failed(failure) => Self::Failed(failure.unsent()),
+        }
+    }
 }
 
 impl From<Failure> for Miss {
@@ -66,22 +74,36 @@ impl Session {
         }
     }
 
-    async fn pass_on(&self, message: Message) -> Result<Answer, Failure> {
+    /// Passes a message on, and learns from `initialize` whether the server speaks MCP.
+    async fn pass_on(&self, message: &Message) -> Result<Answer, Failure> {
+        let passed = self.find_and_send(message).await;
+        if message.method() == Some(Method::Initialize) {
+            match &passed {
+                Ok(Answer::Message(_)) => self.shared.spoke(),
+                Err(failure) if failure::is_refusal(failure) => self.shared.not_mcp(failure),
+                // A stream tells with its response, a broken connection where it broke.
+                Ok(Answer::Stream(_) | Answer::Accepted) | Err(_) => {}
+            }
+        }
+        passed
+    }
+
+    async fn find_and_send(&self, message: &Message) -> Result<Answer, Failure> {
         if self.stop.is_cancelled() {
-            return Err(failure::closed());
+            return Err(failure::closed().unsent());
         }
         if let Some(link) = self.link.get() {
-            return link.send(&message, false).await.map_err(Miss::into_failure);
+            return link.send(message, false).await.map_err(Miss::into_failure);
         }
         let finding = self.finding.lock().await;
         if self.link.get().is_none()
-            && let Some(answer) = self.find_or_stop(&message).await?
+            && let Some(answer) = self.find_or_stop(message).await?
         {
             return Ok(answer);
         }
         drop(finding);
-        let link = self.link.get().ok_or_else(failure::closed)?;
-        link.send(&message, false).await.map_err(Miss::into_failure)
+        let link = self.link.get().ok_or_else(|| failure::closed().unsent())?;
+        link.send(message, false).await.map_err(Miss::into_failure)
     }
 
     async fn find_or_stop(&self, message: &Message) -> Result<Option<Answer>, Failure> {
@@ -90,21 +112,26 @@ impl Session {
     }
 
     /// Tries the routes until one is open. Streamable HTTP is tried with the message itself, which
-    /// a server that is not there does not read; then its answer comes back.
+    /// a server that is not there does not read; then its answer comes back. A failure counts as
+    /// unsent only if no route took the message.
     async fn find(&self, message: &Message) -> Result<Option<Answer>, Failure> {
-        let mut first = None;
+        let (mut first, mut unsent) = (None, true);
         for (index, route) in self.shared.routes() {
             let link = self.link_to(route);
             let tried = match &link {
                 Link::Http(http) => http.send(message, true).await.map(Some),
-                Link::Duplex(duplex) => duplex.open().await.map(|()| None),
+                Link::Duplex(duplex) => duplex.open().await.map(|()| None).map_err(Miss::unsent),
             };
             match tried {
                 Err(Miss::NotHere(failure)) => {
+                    unsent &= failure.unsent;
                     tracing::debug!(error = %failure, "not this way, trying the next");
                     first.get_or_insert(failure);
                 }
-                Err(Miss::Failed(failure)) => return Err(failure),
+                Err(Miss::Failed(failure)) => {
+                    unsent &= failure.unsent;
+                    return Err(Failure { unsent, ..failure });
+                }
                 Ok(answer) => {
                     self.shared.found(index);
                     self.link.get_or_init(|| link);
@@ -112,7 +139,7 @@ impl Session {
                 }
             }
         }
-        Err(first.unwrap_or_else(failure::closed))
+        Err(Failure { unsent, ..first.unwrap_or_else(failure::closed) })
     }
 
     fn link_to(&self, route: &Route) -> Link {
@@ -152,7 +179,7 @@ impl Link {
 
 impl Connection for Session {
     fn send(&self, _permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
-        boxed(self.pass_on(message))
+        boxed(async move { self.pass_on(&message).await })
     }
 
     fn refuse<'a>(&'a self, request: &'a Message, failure: &'a Failure) -> BoxFuture<'a, ()> {

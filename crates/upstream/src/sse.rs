@@ -32,7 +32,10 @@ pub(crate) async fn open(
     tokio::spawn(async move {
         tokio::select! {
             () = over.cancelled() => {}
-            failure = read_all(&mut reader, &reporting) => reporting.died(failure),
+            failure = read_all(&mut reader, &reporting) => {
+                reporting.shared().lost(&failure);
+                reporting.died(failure);
+            }
         }
     });
     Ok(Wire::new(end, Out::Posts(Arc::clone(client), endpoint), stop))

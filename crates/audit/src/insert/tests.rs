@@ -195,14 +195,18 @@ fn arguments_are_kept_as_configured() {
 }
 
 #[test]
-fn summaries_are_kept_as_configured() {
-    let mut event = fixture::event(0);
-    event.response_summary = Some("abcdef".into());
-    let events = [event];
-    let kept = |capture| stored(capture, &events)[0]["response_summary"].clone();
-    assert_eq!(kept(Capture { response_summary: false, ..EVERYTHING }), Value::Null);
-    assert_eq!(kept(EVERYTHING), "abcdef");
-    assert_eq!(kept(Capture { max_bytes: 3, ..EVERYTHING }), "abc… [6 bytes]");
+fn summaries_are_cut_and_masked() {
+    #[track_caller]
+    fn check(summary: &str, max_bytes: usize, expected: &str) {
+        let mut event = fixture::event(0);
+        event.response_summary = Some(summary.into());
+        let rows = stored(Capture { max_bytes, ..EVERYTHING }, &[event]);
+        assert_eq!(rows[0]["response_summary"], expected);
+    }
+    check("abcdef", 100, "abcdef");
+    check("abcdef", 3, "abc… [6 bytes]");
+    check(r#"{"password":"hunter2","n":1}"#, 100, r#"{"password":"***","n":1}"#);
+    check(r#"{"password":"hunter2"#, 100, "20 bytes");
 }
 
 #[test]

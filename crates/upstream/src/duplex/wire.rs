@@ -1,6 +1,6 @@
 //! One pair of pipes, and what it reports to.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub(crate) struct End {
     ledger: Arc<Ledger>,
     inbox: Arc<dyn Inbox>,
     failures: Arc<AtomicU32>,
+    /// Whether the server has said anything.
+    heard: AtomicBool,
     dead: OnceLock<Failure>,
     over: CancellationToken,
 }
@@ -42,6 +44,7 @@ impl End {
             ledger: Arc::clone(ledger),
             inbox: Arc::clone(inbox),
             failures: Arc::clone(failures),
+            heard: AtomicBool::new(false),
             dead: OnceLock::new(),
             over: CancellationToken::new(),
         }
@@ -49,6 +52,7 @@ impl End {
 
     /// Takes what the server sent, message or not.
     pub(crate) async fn receive(&self, body: Bytes) {
+        self.heard.store(true, Ordering::Relaxed);
         match parse(body) {
             Ok(message) => self.deliver(message).await,
             Err(failure) => self.odd(&failure.detail),
@@ -63,12 +67,12 @@ impl End {
 
     /// Notes something that is no message; it is dropped.
     pub(crate) fn odd(&self, what: &str) {
+        self.heard.store(true, Ordering::Relaxed);
         self.ledger.odd(what);
     }
 
     /// The wire died, unasked: what was sent on it fails, once.
     pub(crate) fn died(&self, failure: Failure) {
-        self.shared.lost(&failure);
         if self.dead.set(failure.clone()).is_ok() {
             self.failures.fetch_add(1, Ordering::Relaxed);
             self.ledger.fail(self.wire, &failure);
@@ -118,6 +122,11 @@ impl Wire {
         self.end.dead.get().is_some()
     }
 
+    /// Whether the server has said nothing on it, valid or not.
+    pub(crate) fn is_silent(&self) -> bool {
+        !self.end.heard.load(Ordering::Relaxed)
+    }
+
     /// Sends one message.
     ///
     /// # Errors
@@ -125,10 +134,10 @@ impl Wire {
     /// The wire is dead, or the server refused the message.
     pub(crate) async fn put(&self, body: Bytes) -> Result<(), Failure> {
         if let Some(failure) = self.end.dead.get() {
-            return Err(failure.clone());
+            return Err(failure.clone().unsent());
         }
         match &self.out {
-            Out::Lines(lines, _) => lines.send(body).await.map_err(|_| self.why()),
+            Out::Lines(lines, _) => lines.send(body).await.map_err(|_| self.why().unsent()),
             Out::Posts(client, endpoint) => {
                 let request = || post(endpoint, HeaderMap::new(), body.clone());
                 let sent = client.send(endpoint, request).await;

@@ -214,7 +214,7 @@ impl HttpLink {
     async fn post(&self, body: Bytes, initialize: bool) -> Result<Sent, Failure> {
         let phase = lock(&self.phase).clone();
         if matches!(phase, Phase::Forgotten) && !initialize {
-            return Err(failure::forgotten());
+            return Err(failure::forgotten().unsent());
         }
         let with_session = phase.has_session();
         let request = || post(&self.target, phase.headers(), body.clone());
@@ -276,6 +276,7 @@ impl HttpLink {
 
     /// Takes over what the server settled on.
     fn opened(&self, opening: Opening, answer: &Message) {
+        self.shared.spoke();
         if answer.kind() == Kind::Response {
             *lock(&self.phase) = Phase::open(opening.session, answer);
         }

@@ -3,6 +3,7 @@
 mod health;
 mod http;
 mod limits;
+mod log;
 mod probing;
 mod protocol_errors;
 mod sse;
@@ -17,6 +18,7 @@ use futures_util::StreamExt;
 use protocol::{Kind, Message};
 use tokio::sync::mpsc;
 
+use self::log::Log;
 use super::*;
 use crate::{Retry, TransportKind};
 

@@ -105,7 +105,10 @@ impl Supervisor {
             tracing::debug!("a process outside of the group holds the server's output open");
         }
         if !asked {
-            self.end.died(ended(&status));
+            let failure = ended(&status);
+            let server = self.end.shared().name();
+            tracing::warn!(server, error = failure.detail, "the server process ended unexpectedly");
+            self.end.died(failure);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use domain::Health;
-use testkit::upstream::{Answers, McpServer};
+use testkit::upstream::{Answers, FakeServer, McpServer, empty, response};
 use tokio::net::TcpListener;
 
 /// The address of a port where nothing listens.
@@ -48,11 +48,81 @@ async fn a_good_answer_means_up() {
     assert_eq!(rig.server.health(), Health::Up);
 }
 
+/// A server that gives one session's `initialize` that status and body, and serves the next one.
+async fn check_no_mcp(status: u16, body: &'static str, expected: &str) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let server = FakeServer::start(move |received| {
+        let first = asked.fetch_add(usize::from(received.method == "POST"), Ordering::Relaxed) == 0;
+        let id = received.message().and_then(|message| message.id().map(str::to_owned));
+        async move {
+            match id {
+                Some(_) if first => response(status, "application/json", body),
+                Some(id) => {
+                    let result = r#"{"protocolVersion":"2025-06-18"}"#;
+                    response(200, "application/json", protocol::encode::result_reply(&id, result))
+                }
+                None => empty(if received.method == "POST" { 202 } else { 405 }),
+            }
+        }
+    })
+    .await;
+    let rig = Rig::new(config(server.url("/mcp")));
+    rig.server.check().await;
+    assert_eq!(rig.server.health(), Health::Up, "{status}: it can be connected to");
+    failed(&rig.failure(message(INITIALIZE)).await, ErrorKind::UpstreamError, expected);
+    for _ in 0..2 {
+        check_down(&rig, expected);
+        rig.server.check().await;
+    }
+    let (sender, inbox) = mpsc::channel(8);
+    let connection = rig.server.connect(Arc::new(Collected(sender)));
+    Rig { connection, inbox, server: Arc::clone(&rig.server) }.initialize().await;
+    assert_eq!(rig.server.health(), Health::Up, "{status}: it speaks MCP");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_speak_mcp_is_down_until_it_does() {
+    check_no_mcp(404, "{}", "HTTP status 404").await;
+    check_no_mcp(401, "{}", "HTTP status 401").await;
+    check_no_mcp(200, r#"{"status":"ok"}"#, "`jsonrpc` is missing").await;
+}
+
+#[test]
+fn a_server_that_spoke_mcp_before_may_come_back_unasked() {
+    let seen = LastSeen::new("files");
+    seen.not_mcp("a web page");
+    seen.connected();
+    assert_eq!(seen.get(), Health::Down("a web page".to_owned()));
+    seen.spoke();
+    seen.not_mcp("a web page");
+    assert_eq!(seen.get(), Health::Down("a web page".to_owned()));
+    seen.connected();
+    assert_eq!(seen.get(), Health::Up);
+}
+
+#[tokio::test]
+async fn coming_and_going_is_logged() {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let seen = LastSeen::new("files");
+    seen.connected();
+    seen.connected();
+    seen.lost("gone");
+    seen.not_mcp("a web page");
+    seen.connected();
+    seen.spoke();
+    let up = r#"INFO {"message":"the server is up","server":"files"}"#;
+    let down = r#"WARN {"message":"the server is down","server":"files","error":"gone"}"#;
+    assert_eq!(log.lines(), [up, down, up]);
+}
+
 #[tokio::test]
 async fn failures_show_no_secret_of_the_url() {
     let rig = Rig::new(config(nobody().await));
     let failure = rig.failure(message(INITIALIZE)).await;
     failed(&failure, ErrorKind::UpstreamError, "refused");
+    assert!(failure.unsent, "{failure:?}");
     assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
     assert!(failure.detail.contains("127.0.0.1"), "the operator learns the address");
     check_down(&rig, "refused");

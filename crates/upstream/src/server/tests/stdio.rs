@@ -154,14 +154,56 @@ fn the_end_of_the_runtime_ends_the_child() {
 }
 
 #[tokio::test]
+async fn a_child_that_never_wrote_points_at_its_environment() {
+    let (life, mut config) = Life::new(Config { timeout: TIMEOUT, ..python() }).await;
+    let script = "import os, socket, time\n\
+                  life = socket.create_connection(('127.0.0.1', int(os.environ['LIFE'])))\n\
+                  time.sleep(1000)";
+    config.command = ["python3", "-c", script].map(str::to_owned).to_vec();
+    let rig = Rig::new(config);
+    let failure = rig.expire(message(INITIALIZE), life.begins()).await;
+    failed(&failure, ErrorKind::UpstreamTimeout, "`upstream.env_allow`");
+    assert!(!failure.message.contains("env_allow"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn proxies_and_certificates_are_inherited_by_default() {
+    let named = ["NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "HTTPS_PROXY", "no_proxy"];
+    let path = std::env::vars().filter(|(name, _)| name == "PATH");
+    let gateway = named.map(|name| (name.to_owned(), "v".to_owned())).into_iter().chain(path);
+    let server = UpstreamServer::new(python(), gateway, Arc::new(SystemClock)).unwrap();
+    let (sender, inbox) = mpsc::channel(8);
+    let connection = server.connect(Arc::new(Collected(sender)));
+    let rig = Rig { server: Arc::new(server), connection, inbox };
+    rig.initialize().await;
+    let seen: serde_json::Value =
+        serde_json::from_str(&text(&rig.ask(call(1, "env")).await)).unwrap();
+    for name in named {
+        assert_eq!(seen["env"][name], "v", "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_child_that_ends_fails_its_requests_and_comes_back() {
     let starts = tempfile::NamedTempFile::new().unwrap();
     let rig = Rig::open(with_env(python(), "STARTS", starts.path().display())).await;
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+    let logging = tracing::subscriber::set_default(subscriber);
     let (hanging, exit) = tokio::join!(rig.failure(call(1, "hang")), rig.failure(call(2, "exit")));
     for failure in [hanging, exit] {
+        assert!(!failure.unsent, "{failure:?}");
         failed(&failure, ErrorKind::UpstreamError, "exit status: 3");
     }
-    assert!(matches!(rig.server.health(), domain::Health::Down(why) if why.contains("ended")));
+    drop(logging);
+    let ended = log.lines().into_iter().find(|line| line.contains("ended unexpectedly"));
+    let ended = ended.expect("the end is logged");
+    assert!(ended.starts_with("WARN") && ended.contains("exit status: 3"), "{ended}");
+    assert_eq!(
+        rig.server.health(),
+        domain::Health::Up,
+        "other sessions have children of their own"
+    );
     // The next one is brought to where the last one was.
     let greeted = text(&rig.ask(call(3, "greeted")).await);
     assert_eq!(greeted, r#"["initialize", "notifications/initialized"]"#);
@@ -297,6 +339,7 @@ async fn a_request_without_an_answer_times_out_and_is_cancelled() {
     let rig = Rig::open(Config { timeout: TIMEOUT, ..python() }).await;
     let failure = rig.expire(call(7, "hang"), async {}).await;
     failed(&failure, ErrorKind::UpstreamTimeout, "in time");
+    assert!(!failure.detail.contains("env_allow"), "it has said something: {failure}");
     let told = async {
         while !text(&rig.ask(call(7, "greeted")).await).contains("notifications/cancelled") {}
     };
@@ -315,7 +358,9 @@ async fn programs_that_cannot_be_started_are_named() {
         let rig = Rig::new(Config { command: vec![program.to_owned()], ..python() });
         rig.server.check().await;
         assert!(matches!(rig.server.health(), domain::Health::Down(why) if why.contains(expected)));
-        failed(&rig.failure(message(INITIALIZE)).await, ErrorKind::UpstreamError, expected);
+        let failure = rig.failure(message(INITIALIZE)).await;
+        failed(&failure, ErrorKind::UpstreamError, expected);
+        assert!(failure.unsent, "{failure:?}");
     }
     let relative = Config { command: vec!["./server".to_owned()], ..python() };
     let refused = UpstreamServer::new(relative, [], Arc::new(SystemClock)).err().unwrap();
