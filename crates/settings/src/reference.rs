@@ -37,6 +37,8 @@ pub(crate) fn resolve(text: &str, env: &BTreeMap<String, String>) -> Result<Reso
             out.push_str(&value?);
             secret = true;
             rest = after_name;
+        } else if let Some(inside) = after.strip_prefix('{') {
+            return Err(unknown(inside));
         } else {
             out.push('$');
             rest = after;
@@ -44,6 +46,16 @@ pub(crate) fn resolve(text: &str, env: &BTreeMap<String, String>) -> Result<Reso
     }
     out.push_str(rest);
     Ok(Resolved { text: out, secret })
+}
+
+/// A reference of a shell or of another program, which nobody would replace.
+fn unknown(inside: &str) -> String {
+    const MOST: usize = 40;
+    let name = inside.split_inclusive('}').next().unwrap_or_default();
+    let shown: String = name.chars().take(MOST).collect();
+    format!(
+        "`${{{shown}` is no reference; write `${{env:NAME}}` or `${{file:/path}}`, or `$${{` for the text `${{`"
+    )
 }
 
 fn variable(name: &str, env: &BTreeMap<String, String>) -> Result<String, String> {

@@ -37,7 +37,7 @@ prints every value and where it comes from.
   listed here is a warning. Variables that Kubernetes sets for Services are not read.
 - **Durations** are numbers with units: `100ms`, `30s`, `5m`, `1h30m`, `24h`.
 - **Secrets.** `${env:NAME}` and `${file:/run/secrets/name}` in a value of the file are replaced when it is read, and
-  are not shown by `config show`. `$${` stands for `${`.
+  are not shown by `config show`. `$${` stands for `${`; any other `${` stops the start.
 ";
 
 /// The commented file with every key and its default: `config/proxy.yaml`.
@@ -101,18 +101,37 @@ fn yaml_node(out: &mut String, name: &str, node: &Node, depth: usize) {
             if let Kind::Choice(names) = &leaf.kind {
                 comment(out, &indent, &format!("One of: {}.", names.join(", ")));
             }
-            line(out, format_args!("{indent}{name}: {}", scalar(&leaf.kind, &leaf.default)));
+            let entry = format!("{name}: {}", scalar(&leaf.kind, &leaf.default));
+            if matches!(leaf.kind, Kind::List(_)) {
+                list(out, &indent, &entry);
+            } else {
+                line(out, format_args!("{indent}{entry}"));
+            }
         }
     }
 }
 
 fn comment(out: &mut String, indent: &str, text: &str) {
-    let width = WIDTH.saturating_sub(indent.len() + 2);
+    for row in rows(text, WIDTH.saturating_sub(indent.len() + 2)) {
+        line(out, format_args!("{indent}# {row}"));
+    }
+}
+
+/// A key with a list, which goes on in further rows when it is long.
+fn list(out: &mut String, indent: &str, entry: &str) {
+    for (index, row) in rows(entry, WIDTH.saturating_sub(indent.len() + 2)).iter().enumerate() {
+        let more = if index == 0 { "" } else { "  " };
+        line(out, format_args!("{indent}{more}{row}"));
+    }
+}
+
+/// The words of the text in rows of at most that many characters, if no word is longer.
+fn rows(text: &str, width: usize) -> Vec<String> {
+    let mut rows = Vec::new();
     let mut row = String::new();
     for word in text.split_whitespace() {
         if !row.is_empty() && row.chars().count() + 1 + word.chars().count() > width {
-            line(out, format_args!("{indent}# {row}"));
-            row.clear();
+            rows.push(std::mem::take(&mut row));
         }
         if !row.is_empty() {
             row.push(' ');
@@ -120,8 +139,9 @@ fn comment(out: &mut String, indent: &str, text: &str) {
         row.push_str(word);
     }
     if !row.is_empty() {
-        line(out, format_args!("{indent}# {row}"));
+        rows.push(row);
     }
+    rows
 }
 
 /// A section with its own keys, then those below it.

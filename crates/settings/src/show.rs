@@ -55,7 +55,7 @@ impl Loaded {
                 mask(value);
             }
         }
-        mask_passwords(&mut tree);
+        mask_urls(&mut tree);
         tree
     }
 }
@@ -71,17 +71,20 @@ fn mask(value: &mut Json) {
     }
 }
 
-/// Masks user and password in every URL.
-fn mask_passwords(value: &mut Json) {
+/// Masks user, password and query in every URL: keys are sent in queries too.
+fn mask_urls(value: &mut Json) {
     match value {
-        Json::Array(items) => items.iter_mut().for_each(mask_passwords),
-        Json::Object(map) => map.values_mut().for_each(mask_passwords),
+        Json::Array(items) => items.iter_mut().for_each(mask_urls),
+        Json::Object(map) => map.values_mut().for_each(mask_urls),
         Json::String(text) => {
             let Some((scheme, rest)) = text.split_once("://") else { return };
+            let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, _)| (rest, MASK));
             let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-            if let Some((_, host)) = authority.rsplit_once('@') {
-                *text = format!("{scheme}://{MASK}@{host}{path}");
-            }
+            let (user, host) =
+                authority.rsplit_once('@').map_or(("", authority), |(_, host)| (MASK, host));
+            let (at, asks) =
+                (if user.is_empty() { "" } else { "@" }, if query.is_empty() { "" } else { "?" });
+            *text = format!("{scheme}://{user}{at}{host}{path}{asks}{query}");
         }
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }

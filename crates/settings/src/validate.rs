@@ -49,41 +49,59 @@ fn ip(text: &str) -> Option<IpAddr> {
     domain::bare_host(text).parse().ok()
 }
 
-/// A port that would be opened.
+/// A port of the gateway.
 struct Port<'a> {
     key: &'static str,
     address: &'a str,
     port: u16,
+    opened: bool,
 }
 
 impl Port<'_> {
     fn collides(&self, other: &Port<'_>) -> bool {
         let any = |address| ip(address).is_some_and(|ip| ip.is_unspecified());
-        self.port != 0
+        self.opened
+            && other.opened
+            && self.port != 0
             && self.port == other.port
             && (self.address == other.address || any(self.address) || any(other.address))
     }
+
+    /// Whether a server at `url` would be the gateway itself.
+    fn is_at(&self, url: &str) -> bool {
+        let Some((_, rest)) = url.split_once("://") else { return false };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let Some((host, port)) = authority.rsplit_once(':') else { return false };
+        let local = host == "localhost" || ip(host).is_some_and(|ip| ip.is_loopback());
+        let here = host == self.address
+            || (local && ip(self.address).is_none_or(|ip| ip.is_loopback() || ip.is_unspecified()));
+        self.opened && here && port.parse() == Ok(self.port)
+    }
+}
+
+/// Those of the clients, of the metrics and of the probes.
+fn ports(settings: &Settings) -> [Port<'_>; 3] {
+    let Settings { server, metrics, health, .. } = settings;
+    let port = |key, address, port, opened| Port { key, address, port, opened };
+    let listen = &server.listen;
+    [
+        port("server.listen.port", listen.address.as_str(), listen.port, true),
+        port("metrics.port", &metrics.address, metrics.port, metrics.enabled),
+        port("health.port", &health.address, health.port, health.enabled),
+    ]
 }
 
 fn collisions(settings: &Settings) -> Vec<String> {
-    let Settings { server, metrics, health, .. } = settings;
-    let listen = &server.listen;
-    let of_server = Port { key: "server.listen.port", address: &listen.address, port: listen.port };
-    let of_metrics = Port { key: "metrics.port", address: &metrics.address, port: metrics.port };
-    let of_health = Port { key: "health.port", address: &health.address, port: health.port };
+    let [of_server, of_metrics, of_health] = &ports(settings);
     let pairs = [
-        (&of_metrics, &of_server, metrics.enabled),
-        (&of_health, &of_server, health.enabled),
+        (of_metrics, of_server, true),
+        (of_health, of_server, true),
         // On one and the same address, probes and metrics share the port.
-        (
-            &of_health,
-            &of_metrics,
-            health.enabled && metrics.enabled && health.address != metrics.address,
-        ),
+        (of_health, of_metrics, of_health.address != of_metrics.address),
     ];
     pairs
         .into_iter()
-        .filter(|(one, other, opened)| *opened && one.collides(other))
+        .filter(|(one, other, apart)| *apart && one.collides(other))
         .map(|(one, other, _)| {
             format!("`{}` and `{}` are both `{}`; set another port", one.key, other.key, one.port)
         })
@@ -91,30 +109,23 @@ fn collisions(settings: &Settings) -> Vec<String> {
 }
 
 fn upstream(settings: &Settings) -> Vec<String> {
-    if !settings.names_upstream() {
-        return Vec::new();
-    }
     let config = &settings.upstream;
-    // Making a server starts and dials nothing, and checks everything.
-    let made = UpstreamServer::new(config.clone(), [], Arc::new(SystemClock));
-    let mut problems: Vec<String> = made.err().map(|error| error.to_string()).into_iter().collect();
-    if let Some(url) = config.url.as_deref().filter(|url| points_here(url, settings)) {
-        problems.push(format!(
-            "`upstream.url`: `{url}` is the gateway's own address; name the MCP server behind it"
-        ));
-    }
+    let checked = if settings.names_upstream() {
+        // Making a server starts and dials nothing, and checks everything.
+        UpstreamServer::new(config.clone(), [], Arc::new(SystemClock)).map(drop)
+    } else {
+        config.validate_values()
+    };
+    let mut problems: Vec<String> =
+        checked.err().map(|error| error.to_string()).into_iter().collect();
+    let Some(url) = &config.url else { return problems };
+    problems.extend(ports(settings).iter().find(|port| port.is_at(url)).map(|port| {
+        format!(
+            "`upstream.url`: `{url}` is the gateway's own address, by `{}`; name the MCP server behind it, or set another port",
+            port.key
+        )
+    }));
     problems
-}
-
-fn points_here(url: &str, settings: &Settings) -> bool {
-    let Some((_, rest)) = url.split_once("://") else { return false };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((host, port)) = authority.rsplit_once(':') else { return false };
-    let listen = &settings.server.listen;
-    let local = host == "localhost" || ip(host).is_some_and(|ip| ip.is_loopback());
-    let here = host == listen.address
-        || (local && ip(&listen.address).is_none_or(|ip| ip.is_loopback() || ip.is_unspecified()));
-    here && port.parse() == Ok(listen.port)
 }
 
 fn session(settings: &Settings) -> Option<String> {

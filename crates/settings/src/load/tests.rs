@@ -136,7 +136,7 @@ fn a_missing_server_is_a_question_of_its_own() {
 
 #[test]
 fn what_is_shown_has_origins_and_no_secrets() {
-    let content = "upstream:\n  command: [x, \"http://user:pa55word@127.0.0.1/\"]\n  env: {KEY: plain-s3cret}\n\
+    let content = "upstream:\n  command: [x, \"http://user:pa55word@127.0.0.1/?key=pa55word\"]\n  env: {KEY: plain-s3cret}\n\
                    agent:\n  id: \"${env:AGENT}\"\n  name: \"${env:AGENT}\"\n  tags: [a, \"${env:AGENT}\"]\n";
     let env = [("AGENT", "s3cret"), ("MCP_AGENT_NAME", "shown"), ("MCP_LOGGING_LEVEL", "warn")];
     let loaded = load(content, &env).unwrap();
@@ -146,7 +146,7 @@ fn what_is_shown_has_origins_and_no_secrets() {
         assert!(!text.contains("s3cret") && !text.contains("pa55word"), "{text}");
     }
     for line in [
-        "  command: [\"x\", \"http://***@127.0.0.1/\"]  # ",
+        "  command: [\"x\", \"http://***@127.0.0.1/?***\"]  # ",
         "  env: {\"KEY\":\"***\"}  # ",
         "  id: \"***\"  # ",
         "  name: \"shown\"  # MCP_AGENT_NAME",

@@ -24,7 +24,7 @@ fn check(text: &str, expected: Result<(&str, bool), &str>) {
 
 #[test]
 fn text_without_references_stays() {
-    for text in ["", "plain", "$", "a$b", "${", "${HOME}", "$(x)", "}", "ü$ü"] {
+    for text in ["", "plain", "$", "a$b", "$HOME", "$(x)", "}", "ü$ü"] {
         check(text, Ok((text, false)));
     }
 }
@@ -47,6 +47,14 @@ fn a_dollar_can_be_written() {
 #[test]
 fn what_cannot_be_replaced_is_an_error() {
     check("${env:MISSING}", Err("environment variable `MISSING` is not set; set it or remove"));
+    check(
+        "${HOME}/x",
+        Err("`${HOME}` is no reference; write `${env:NAME}` or `${file:/path}`, or `$${` for"),
+    );
+    check("${env:TOKEN}${ü", Err("`${ü` is no reference"));
+    check("${ü}x", Err("`${ü}` is no reference"));
+    check("${", Err("`${` is no reference"));
+    check("${ENV:TOKEN}", Err("`${ENV:TOKEN}` is no reference"));
     check("a ${env:TOKEN", Err("has no end; close it with `}`"));
     check("${file:/does/not/exist}", Err("cannot read `/does/not/exist`"));
 }

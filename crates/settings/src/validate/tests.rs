@@ -104,6 +104,23 @@ fn one_server_is_named_in_one_way() {
 }
 
 #[test]
+fn values_of_the_server_are_checked_without_one_too() {
+    check(
+        |it| it.upstream.timeout = Span::secs(0),
+        &["`upstream.timeout` cannot be used: `0s` leaves no time; write for example `30s`"],
+    );
+    check(
+        |it| it.upstream.max_message_bytes = 0,
+        &["`upstream.max_message_bytes` cannot be used: 0 lets nothing pass; write 1 or more"],
+    );
+    check(
+        |it| it.upstream.retry.max_attempts = 0,
+        &["`upstream.retry.max_attempts` cannot be used: 0 never connects; write 1 or more"],
+    );
+    check(|it| it.upstream.name.clear(), &["`upstream.name`"]);
+}
+
+#[test]
 fn the_gateway_is_not_its_own_server() {
     let own = |url: &'static str| move |it: &mut Settings| it.upstream.url = Some(url.into());
     let expected = "`upstream.url`: `";
@@ -112,6 +129,27 @@ fn the_gateway_is_not_its_own_server() {
     check(own("http://[::1]:3000/sse?x"), &[expected]);
     check(own("http://127.0.0.1:3001/mcp"), &[]);
     check(own("http://other.example:3000/mcp"), &[]);
+    let beside = |url: &'static str| {
+        move |it: &mut Settings| {
+            ports(it, 3000, 9090, 8080);
+            it.upstream.url = Some(url.into());
+        }
+    };
+    check(
+        beside("http://localhost:8080/mcp"),
+        &[
+            "`upstream.url`: `http://localhost:8080/mcp` is the gateway's own address, by `health.port`; name",
+        ],
+    );
+    check(
+        beside("http://127.0.0.1:9090/mcp"),
+        &[
+            "`upstream.url`: `http://127.0.0.1:9090/mcp` is the gateway's own address, by `metrics.port`; name",
+        ],
+    );
+    check(beside("http://localhost:8000/mcp"), &[]);
+    check(beside("http://other.example:8080/mcp"), &[]);
+    check(own("http://localhost:8080/mcp"), &[]);
 }
 
 #[test]
