@@ -214,6 +214,29 @@ impl Graph {
         Ok(())
     }
 
+    /// Refuses a rule of the verdict in another package below `mcp` that nothing uses: a mistyped package would decide
+    /// nothing, without a word.
+    pub(crate) fn check_strays(&self, modules: &[Module]) -> Result<(), Error> {
+        for definition in &self.definitions {
+            let (package, rule) =
+                definition.path.split_at(definition.package.min(definition.path.len()));
+            let ours = package.first().is_some_and(|root| root == "mcp")
+                && !matches!(package, [_, name] if name == "policy" || name == "baseline");
+            let verdict = rule.first().filter(|name| VERDICT.contains(&name.as_str()));
+            let Some(verdict) = verdict.filter(|_| ours) else { continue };
+            let path: Vec<&str> = package.iter().chain([verdict]).map(String::as_str).collect();
+            if !self.is_referenced(&self.named(&path)) {
+                return Err(Error::Unsupported {
+                    file: file_of(modules, definition),
+                    line: definition.span.line,
+                    what: format!("`data.{}` decides nothing", path.join(".")),
+                    hint: "the verdict is read from package `mcp.policy`: correct the package, or refer to the rule",
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses a package as a value: the interpreter of regorus loses definitions of rules there.
     fn check_packages(&self, modules: &[Module]) -> Result<(), Error> {
         for definition in &self.definitions {
@@ -295,6 +318,9 @@ enum Fault {
     /// Its work has no bound, and what it works on may come from a client.
     Unbounded,
 }
+
+/// The rules that a verdict is read from.
+const VERDICT: [&str; 4] = ["decision", "deny", "violations", "allow"];
 
 /// Builtins whose work grows with the value of an argument and not with its size, inside one call that no time limit
 /// interrupts: `numbers.range(1, 1e15)` ends the process. Their arguments must be written down.

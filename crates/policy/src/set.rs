@@ -72,6 +72,7 @@ impl PolicySet {
         }
         let graph = Graph::new(&modules);
         graph.check(&modules)?;
+        graph.check_strays(&modules)?;
         let binding_heads = safety::check(&modules)?;
         let declared = Declared::new(&graph);
         if !declared.decides() {

@@ -15,7 +15,7 @@ fn a_set_that_decides_nothing_is_refused() {
                     would be decided; add one, or set `policy.enabled: false`";
     check_error(&[], expected);
     check_error(&[("a.rego", "package mcp.policy\nhelper := 1")], expected);
-    check_error(&[("a.rego", "package mcp.polcy\ndeny if input.x")], expected);
+    check_error(&[("a.rego", "package other\ndeny if input.x")], expected);
 }
 
 #[test]
@@ -294,4 +294,27 @@ fn what_the_compiler_of_the_virtual_machine_finds_wrong_is_refused() {
         &[("a.rego", "package mcp.policy\ndeny if { some x; f(x) }\nf(y) if y == 1")],
         "policies: a.rego:2:21: Undefined variable: 'x'",
     );
+}
+
+#[test]
+fn a_verdict_that_nobody_reads_is_refused() {
+    #[track_caller]
+    fn check(package: &str, more: &str, served: bool) {
+        let stray = format!(
+            "package {package}\nimport rego.v1\ndeny contains \"x\" if input.tool == \"rm\""
+        );
+        let policy = format!("package mcp.policy\nimport rego.v1\nallow if input.tool\n{more}");
+        match load(&[("a.rego", &stray), ("b.rego", &policy)]) {
+            Ok(_) => assert!(served, "{package}"),
+            Err(error) => {
+                let expected = format!("a.rego:3: `data.{package}.deny` decides nothing; ");
+                assert!(!served && error.to_string().starts_with(&expected), "{error}");
+            }
+        }
+    }
+    check("mcp.polcy", "", false);
+    check("mcp.policy.files", "", false);
+    check("mcp.lib", "deny contains r if some r in data.mcp.lib.deny", true);
+    check("mcp.policy", "", true);
+    check("other.team", "", true);
 }

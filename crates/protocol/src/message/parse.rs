@@ -217,8 +217,13 @@ impl Envelope {
         self.method_seen = true;
         let name = text::decode(token);
         if token.starts_with('"') && is_method_name(&name) {
+            let method = Method::from_name(&name);
+            if let Some(known) = case_variant_of(method, &name) {
+                let what = format!("method `{name}` differs from `{known}` only in case");
+                scan.note(InvalidRequest, at, what);
+            }
             self.parts.method = span;
-            self.method = Some(Method::from_name(&name));
+            self.method = Some(method);
         } else {
             let what = "`method` must be 1 to 256 characters of `A-Z a-z 0-9 _ / . $ -`";
             scan.note(InvalidRequest, at, what);
@@ -403,4 +408,12 @@ fn fault(kind: ParseErrorKind, what: &'static str) -> Fault {
 
 fn refusal(kind: ParseErrorKind, offset: Option<usize>, what: &'static str) -> ParseError {
     ParseError { kind, id: None, offset, what: what.into() }
+}
+
+/// The method that a server which does not mind the case would take `name` for.
+fn case_variant_of(method: Method, name: &str) -> Option<&'static str> {
+    if method != Method::Other {
+        return None;
+    }
+    Method::ALL.iter().map(|known| known.as_str()).find(|known| known.eq_ignore_ascii_case(name))
 }

@@ -167,6 +167,14 @@ fn duplicate_keys_at_any_depth() {
 }
 
 #[test]
+fn methods_that_differ_from_known_ones_only_in_case() {
+    for method in ["Tools/Call", "tools/calL", "PING", "Notifications/Initialized"] {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{}}}}"#);
+        check(&body, InvalidRequest, Some("1"), "only in case at byte 33");
+    }
+}
+
+#[test]
 fn keys_that_differ_from_protocol_keys_only_in_case() {
     for key in ["ID", "Method", "PARAMS", "JsonRpc", "param\u{17f}", "\\u0049d", "Result", "eRROR"]
     {
