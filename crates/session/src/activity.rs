@@ -12,13 +12,23 @@ pub(crate) struct Activity {
     started: Instant,
     /// Nanoseconds from `started` to the last sign of life.
     last: AtomicU64,
-    in_flight: AtomicUsize,
+    /// Messages under way, by [`Lane`].
+    in_flight: [AtomicUsize; 2],
+}
+
+/// What a message under way is counted among.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Lane {
+    /// Requests.
+    Requests,
+    /// What expects no answer.
+    Aside,
 }
 
 impl Activity {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
         let started = clock.monotonic();
-        Self { clock, started, last: AtomicU64::new(0), in_flight: AtomicUsize::new(0) }
+        Self { clock, started, last: AtomicU64::new(0), in_flight: Default::default() }
     }
 
     pub(crate) fn age(&self) -> Duration {
@@ -38,19 +48,27 @@ impl Activity {
         age.saturating_sub(Duration::from_nanos(self.last.load(Ordering::Relaxed)))
     }
 
-    /// Counts one more call unless `limit` are in flight; whether it was counted.
-    pub(crate) fn enter(&self, limit: usize) -> bool {
+    /// Counts one more message unless `limit` of its lane are in flight; whether it was counted.
+    pub(crate) fn enter(&self, lane: Lane, limit: usize) -> bool {
         let more = |calls: usize| (calls < limit).then_some(calls.saturating_add(1));
-        self.in_flight.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+        self.lane(lane).fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
     }
 
     /// The end of a call is a sign of life; it is noted first, so that no one sees an idle session between.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn leave(&self, lane: Lane) {
         self.touch();
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.lane(lane).fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn lane(&self, lane: Lane) -> &AtomicUsize {
+        let [requests, aside] = &self.in_flight;
+        match lane {
+            Lane::Requests => requests,
+            Lane::Aside => aside,
+        }
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.in_flight.iter().map(|lane| lane.load(Ordering::Acquire)).sum()
     }
 }

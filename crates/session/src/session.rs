@@ -9,7 +9,7 @@ use domain::{Agent, Clock, Connection, Identity, SessionId, SessionToken, Transp
 use protocol::ProtocolVersion;
 use tokio::sync::Mutex;
 
-use crate::activity::Activity;
+use crate::activity::{Activity, Lane};
 use crate::{Callbacks, Config, Outbox, Stream};
 
 /// What is known of a session when it opens.
@@ -157,16 +157,17 @@ impl Session {
     /// Marks a request as in flight until the guard is dropped: meanwhile the session is not idle. `None` when
     /// `session.max_in_flight` are.
     pub fn enter(self: &Arc<Self>) -> Option<InFlight> {
-        self.enter_among(self.max_in_flight)
+        self.enter_lane(Lane::Requests)
     }
 
-    /// The same for what expects no answer, which has as much room again: a cancellation must get through.
+    /// The same for what expects no answer, which has as much room of its own: a cancellation must get through.
     pub fn enter_aside(self: &Arc<Self>) -> Option<InFlight> {
-        self.enter_among(self.max_in_flight.saturating_mul(2))
+        self.enter_lane(Lane::Aside)
     }
 
-    fn enter_among(self: &Arc<Self>, limit: usize) -> Option<InFlight> {
-        self.activity.enter(limit).then(|| InFlight { session: Arc::clone(self) })
+    fn enter_lane(self: &Arc<Self>, lane: Lane) -> Option<InFlight> {
+        let entered = self.activity.enter(lane, self.max_in_flight);
+        entered.then(|| InFlight { session: Arc::clone(self), lane })
     }
 
     /// Calls in flight.
@@ -225,11 +226,12 @@ impl fmt::Debug for Session {
 #[must_use]
 pub struct InFlight {
     session: Arc<Session>,
+    lane: Lane,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.session.activity.leave();
+        self.session.activity.leave(self.lane);
     }
 }
 

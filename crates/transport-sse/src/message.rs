@@ -44,7 +44,7 @@ pub(crate) async fn accept(shared: &Arc<Shared>, caller: Caller, request: Reques
         let answer = async {
             let reply = router.handle(received).await;
             // An answer that nobody reads counts on: too many of them, and further requests are refused.
-            let _unread = session.enter_aside();
+            let _unread = session.enter();
             deliver(&session, reply).await;
         };
         tokio::select! {
