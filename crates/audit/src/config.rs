@@ -36,9 +36,9 @@ pub struct Config {
 pub struct Capture {
     /// Whether the arguments of calls are kept.
     pub request_arguments: bool,
-    /// Whether a short account of the answer is kept.
+    /// Whether the beginning of the answer is kept. What a list hid is kept in any case.
     pub response_summary: bool,
-    /// Most bytes kept of the arguments, and of the account of the answer; what is longer is cut, and its length noted.
+    /// Most bytes kept of the arguments, and of the answer; what is longer is cut, and its length noted.
     pub max_bytes: usize,
 }
 

@@ -2,6 +2,11 @@
 
 use regorus::Engine;
 
+/// Builtins whose work grows with the value of an argument and not with its size, inside one call that no time limit
+/// interrupts: `numbers.range(1, 1e15)` ends the process. Their arguments must be written down.
+pub(crate) const UNBOUNDED: [&str; 5] =
+    ["numbers.range", "numbers.range_step", "net.cidr_expand", "units.parse", "units.parse_bytes"];
+
 /// What regorus says of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Builtin {

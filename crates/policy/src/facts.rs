@@ -10,9 +10,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::builtins::UNBOUNDED;
 use crate::definition::{CallSite, Definition, Edit, Worth, name_span};
 use crate::fields::Fields;
-use crate::graph::UNBOUNDED;
 use crate::syntax::{
     AssignOp, Body, Expr, Head, Literal, Module, Query, Rule, Span, Statement, constant_path,
 };

@@ -322,11 +322,6 @@ enum Fault {
 /// The rules that a verdict is read from.
 const VERDICT: [&str; 4] = ["decision", "deny", "violations", "allow"];
 
-/// Builtins whose work grows with the value of an argument and not with its size, inside one call that no time limit
-/// interrupts: `numbers.range(1, 1e15)` ends the process. Their arguments must be written down.
-pub(crate) const UNBOUNDED: [&str; 5] =
-    ["numbers.range", "numbers.range_step", "net.cidr_expand", "units.parse", "units.parse_bytes"];
-
 impl Fault {
     fn at(self, file: String, site: &CallSite) -> Error {
         let (line, column, name) = (site.span.line, site.span.col, site.name.clone());

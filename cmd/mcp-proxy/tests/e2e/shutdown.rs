@@ -89,12 +89,19 @@ fn readiness_ends_before_the_gateway_does() {
 }
 
 #[test]
-fn sigint_ends_it_too() {
+fn every_signal_to_stop_ends_it_in_good_order() {
     let upstream = Upstream::plain();
-    let mut gateway = Gateway::start(Config::new(upstream.addr));
-    gateway.process.signal(Signal::SIGINT);
-    assert_eq!(gateway.process.wait(), Some(0));
-    assert!(gateway.process.stderr().contains("stopping: calls in flight have 30s"));
+    for signal in [Signal::SIGINT, Signal::SIGQUIT, Signal::SIGHUP] {
+        let mut gateway = Gateway::start(Config::new(upstream.addr));
+        gateway.client().call("echo", serde_json::json!({ "message": "last" }));
+        gateway.process.signal(signal);
+        assert_eq!(gateway.process.wait(), Some(0), "{signal}");
+        assert!(
+            gateway.process.stderr().contains("stopping: calls in flight have 30s"),
+            "{signal}"
+        );
+        only(&rows(&gateway.config.db()), "tools/call", "echo");
+    }
 }
 
 /// A gateway whose server, a child that runs as this process, holds a call for ever.
