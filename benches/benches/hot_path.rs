@@ -19,7 +19,7 @@ use observability::Metrics;
 use policy::{CacheConfig, PolicyEngine, Sources};
 use protocol::Message;
 use router::{Caller, Options, Ports, Reply, ReplyBody, Router, Ticket};
-use session::{Session, Sessions};
+use session::{Keys, Session, Sessions};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use testkit::ports::{ScriptedUpstream, result};
 
@@ -55,7 +55,7 @@ enum Rules {
 /// The whole path of a permitted call but for I/O: parse, identify, decide, permit, answer, event.
 fn route(criterion: &mut Criterion, name: &str, rules: Rules, cached: bool) {
     let router = router(policy(rules, cached), Arc::new(audit::Disabled));
-    let session = router.open(&caller()).expect("there is room");
+    let session = open(&router);
     let message = call(300);
     step(criterion, name, || send(&router, &session, message.clone()));
 }
@@ -67,7 +67,7 @@ fn record(criterion: &mut Criterion) {
         audit::Config { db_path: folder.path().join("audit.db"), ..audit::Config::default() };
     let log = Arc::new(audit::AuditLog::open(&config, clock()).expect("the log opens"));
     let router = router(policy(Rules::OneDeny, true), Arc::clone(&log) as Arc<dyn Recorder>);
-    let session = router.open(&caller()).expect("there is room");
+    let session = open(&router);
     let message = call(300);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime starts");
@@ -75,6 +75,14 @@ fn record(criterion: &mut Criterion) {
         runtime.block_on(path(&router, &session, message.clone()))
     });
     log.shutdown();
+}
+
+/// A session after its handshake.
+fn open(router: &Arc<Router>) -> Arc<Session> {
+    let session = router.open(&caller()).expect("there is room");
+    let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"bench","version":"1"}}}"#;
+    send(router, &session, Bytes::from_static(initialize.as_bytes()));
+    session
 }
 
 /// Takes a call down the path and back, which never waits: every port answers at once.
@@ -96,6 +104,10 @@ async fn path(router: &Arc<Router>, session: &Arc<Session>, body: Bytes) -> Repl
 fn router(policy: Arc<dyn Policy>, recorder: Arc<dyn Recorder>) -> Arc<Router> {
     let upstream = ScriptedUpstream::new(|message, _| {
         Box::pin(async move {
+            if message.method() == Some(protocol::Method::Initialize) {
+                let opened = r#"{"protocolVersion":"2025-06-18","capabilities":{"tools":{}},"serverInfo":{"name":"scripted","version":"1"}}"#;
+                return Ok(result(&message, opened));
+            }
             Ok(result(&message, r#"{"content":[{"type":"text","text":"hello"}],"isError":false}"#))
         })
     });
@@ -109,7 +121,9 @@ fn router(policy: Arc<dyn Policy>, recorder: Arc<dyn Recorder>) -> Arc<Router> {
         capture_arguments: false,
         capture_responses: false,
     };
-    Router::new(ports, options, Sessions::new(session::Config::default(), clock()))
+    let config = session::Config::default();
+    let keys = Keys::load(&config).expect("a random key");
+    Router::new(ports, options, Sessions::new(config, clock(), keys))
 }
 
 fn policy(rules: Rules, cached: bool) -> Arc<dyn Policy> {

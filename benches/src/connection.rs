@@ -2,7 +2,7 @@
 //!
 //! One connection carries one request at a time; the body must be read to its end before the next.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -10,6 +10,9 @@ use crate::Error;
 
 /// A call without an answer for this long is a missing answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a stream may be silent whose events are counted by somebody else.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A larger body is a broken length, not an answer.
 const MAX_PART: u64 = 64 << 20;
@@ -42,10 +45,19 @@ enum Rest {
 impl Connection {
     /// Connects to `authority` (`host:port`).
     pub(crate) fn open(authority: &str) -> Result<Self, Error> {
+        Self::within(authority, TIMEOUT)
+    }
+
+    /// The same for a stream that may be silent for long.
+    pub(crate) fn patient(authority: &str) -> Result<Self, Error> {
+        Self::within(authority, PATIENCE)
+    }
+
+    fn within(authority: &str, timeout: Duration) -> Result<Self, Error> {
         let open = || {
             let stream = TcpStream::connect(authority)?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_read_timeout(Some(timeout))?;
             stream.set_write_timeout(Some(TIMEOUT))?;
             Ok(stream)
         };
@@ -133,6 +145,18 @@ impl Connection {
     pub(crate) fn read_body(&mut self, head: &mut Head, into: &mut Vec<u8>) -> Result<(), Error> {
         while self.read_part(head, into)? {}
         Ok(())
+    }
+
+    /// Whether the other side has not closed the connection.
+    pub(crate) fn is_open(&self) -> bool {
+        let stream = self.stream.get_ref();
+        let peek = || {
+            stream.set_nonblocking(true)?;
+            let read = stream.peek(&mut [0]);
+            stream.set_nonblocking(false)?;
+            read
+        };
+        peek().map_or_else(|error| error.kind() == ErrorKind::WouldBlock, |read| read > 0)
     }
 
     fn read_line(&mut self) -> Result<(), Error> {

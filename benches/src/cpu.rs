@@ -15,7 +15,7 @@ use crate::Error;
 /// 10 ms is several percent of a round) and keeps what threads that have ended used.
 pub(crate) fn used(pid: i32) -> Result<Duration, Error> {
     let mut total = Duration::ZERO;
-    for member in tree(pid, &parents()) {
+    for member in family(pid) {
         let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(member)).and_then(ClockId::now);
         match clock {
             Ok(time) => total += Duration::from(time),
@@ -38,6 +38,11 @@ pub fn pin(cpu: usize) -> Result<(), Error> {
     set.set(cpu)
         .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
         .map_err(|errno| Error::io(format!("run on CPU {cpu}"))(errno.into()))
+}
+
+/// A process and its living descendants.
+pub(crate) fn family(root: i32) -> Vec<i32> {
+    tree(root, &parents())
 }
 
 /// Every process with its parent.

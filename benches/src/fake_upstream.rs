@@ -1,50 +1,74 @@
 //! A minimal MCP server with one tool, `echo`, as cheap as hyper allows: the load that a gateway is
 //! measured against must not hide the gateway's own cost.
 //!
-//! `/mcp` is Streamable HTTP (no GET stream), `/sse` with `/messages` is HTTP+SSE of 2024-11-05. Ids,
-//! progress tokens and texts are copied as raw JSON, so what came is what goes back. Events of one
-//! answer are ready at once and may share a packet.
+//! `/mcp` is Streamable HTTP of both eras, `/sse` with `/messages` is HTTP+SSE of 2024-11-05, and
+//! [`serve_stdio`] is the same server as a child process. Events of one answer are ready at once and
+//! may share a packet.
 
 mod body;
+mod echo;
+mod stdio;
 
 use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::net::TcpListener;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 
 use self::body::Answer;
+use self::echo::{Echo, Kind, Outcome};
+pub use self::stdio::serve_stdio;
 use crate::{Error, listen};
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const MAX_BODY: usize = 64 << 20;
-/// Answers that wait for a slow reader of one HTTP+SSE stream.
+/// Messages that wait for a slow reader of one stream.
 const QUEUE: usize = 256;
-const TOOLS: &str = r#"{"tools":[{"name":"echo","description":"Echoes the message.","inputSchema":{"type":"object","properties":{"message":{"type":"string"}},"required":["message"]}}]}"#;
+/// What servers of the sessions say to a request without one.
+const NO_SESSION: &str = r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"no valid session: initialize first"}}"#;
 
 /// How the server answers.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Behaviour {
+    /// Which revisions it speaks.
+    #[arg(long, value_enum, default_value_t)]
+    pub era: Era,
     /// Issue no session ids over Streamable HTTP.
     #[arg(long)]
     pub stateless: bool,
+    /// Offer the GET stream of Streamable HTTP, on which nothing ever comes.
+    #[arg(long)]
+    pub get_stream: bool,
     /// Answer calls with text/event-stream instead of JSON.
     #[arg(long)]
     pub sse: bool,
     /// Progress events before each result, when the call has a token (implies --sse).
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub stream: usize,
+    /// With each Nth call tell one of those who listen that its resource was updated.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub update_every: u64,
     /// Answer each Nth call with the text of the call before it, to see that it is noticed.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub cross_every: u64,
+}
+
+/// The revisions of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Era {
+    /// All of them, each message in its own.
+    #[default]
+    Both,
+    /// Those with sessions, up to 2025-11-25.
+    Legacy,
+    /// 2026-07-28.
+    Modern,
 }
 
 /// Serves until the process ends, on this thread.
@@ -52,7 +76,7 @@ pub struct Behaviour {
 /// # Errors
 /// When the listener fails.
 pub fn serve(listener: TcpListener, behaviour: Behaviour) -> Result<Infallible, Error> {
-    let server = Arc::new(Server { behaviour, state: Mutex::default() });
+    let server = Arc::new(Server { echo: Echo::new(behaviour), state: Mutex::default() });
     listen::serve(listener, move |request| {
         let server = Arc::clone(&server);
         async move { Ok(server.answer(request).await) }
@@ -60,7 +84,7 @@ pub fn serve(listener: TcpListener, behaviour: Behaviour) -> Result<Infallible, 
 }
 
 struct Server {
-    behaviour: Behaviour,
+    echo: Echo,
     state: Mutex<State>,
 }
 
@@ -69,52 +93,13 @@ struct State {
     last_session: u64,
     sessions: HashSet<String>,
     streams: HashMap<String, mpsc::Sender<Bytes>>,
-    calls: u64,
-    last_text: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    method: Option<&'a str>,
-    #[serde(borrow)]
-    params: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    name: &'a str,
-    #[serde(borrow)]
-    arguments: Arguments<'a>,
-    #[serde(borrow, rename = "_meta")]
-    meta: Option<Meta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Arguments<'a> {
-    #[serde(borrow)]
-    message: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Meta<'a> {
-    #[serde(borrow, rename = "progressToken")]
-    token: Option<&'a RawValue>,
-}
-
-/// What a message leads to.
-struct Outcome {
-    /// Progress notifications, then the answer; none for a notification.
-    messages: Vec<String>,
-    is_initialize: bool,
-    is_call: bool,
 }
 
 impl Server {
     async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
         match (request.method().clone(), request.uri().path()) {
             (Method::POST, "/mcp") => self.streamable(request).await,
+            (Method::GET, "/mcp") if self.echo.behaviour.get_stream => self.silence(&request),
             (Method::DELETE, "/mcp") => self.end_session(&request),
             (Method::GET, "/sse") => self.open_stream(),
             (Method::POST, "/messages") => self.post_to_stream(request).await,
@@ -132,27 +117,25 @@ impl Server {
         let Some(body) = read(request).await else {
             return status(StatusCode::BAD_REQUEST);
         };
-        let Some(outcome) = self.handle(&body) else {
+        let Some(outcome) = self.echo.handle(&body) else {
             return status(StatusCode::BAD_REQUEST);
         };
-        if !self.behaviour.stateless && !outcome.is_initialize {
+        let behaviour = self.echo.behaviour;
+        let opens = matches!(outcome.kind, Kind::Initialize);
+        let has_sessions =
+            !behaviour.stateless && behaviour.era != Era::Modern && !outcome.is_modern;
+        if has_sessions && !opens {
             let Some(session) = session else {
-                return status(StatusCode::BAD_REQUEST);
+                let mut response = json(NO_SESSION.to_owned());
+                *response.status_mut() = StatusCode::BAD_REQUEST;
+                return response;
             };
             if !session.to_str().is_ok_and(|id| self.state().sessions.contains(id)) {
                 return status(StatusCode::NOT_FOUND);
             }
         }
-        let mut response = if outcome.messages.is_empty() {
-            status(StatusCode::ACCEPTED)
-        } else if outcome.is_call && (self.behaviour.sse || self.behaviour.stream > 0) {
-            let events: Vec<_> = outcome.messages.iter().map(|message| event(message)).collect();
-            typed(Answer::Events(events.into_iter()), "text/event-stream")
-        } else {
-            let body = outcome.messages.concat();
-            typed(Answer::Whole(Some(body.into())), "application/json")
-        };
-        if outcome.is_initialize && !self.behaviour.stateless {
+        let mut response = self.respond(outcome);
+        if has_sessions && opens {
             let mut state = self.state();
             let id = state.next_session();
             if let Ok(value) = HeaderValue::from_str(&id) {
@@ -163,13 +146,57 @@ impl Server {
         response
     }
 
+    fn respond(&self, outcome: Outcome) -> Response<Answer> {
+        if let Some((stream, message)) = outcome.update.and_then(|u| Some((u.stream?, u.message))) {
+            // A listener that has gone, or reads too slowly, misses it and says so.
+            drop(stream.try_send(event(&message)));
+        }
+        let behaviour = self.echo.behaviour;
+        let mut response = match (outcome.kind, outcome.answer) {
+            (Kind::Listen(mut listener), _) => {
+                let (sender, receiver) = mpsc::channel(QUEUE);
+                for note in outcome.notes {
+                    // The queue is empty and its reader in hand: this cannot fail.
+                    drop(sender.try_send(event(&note)));
+                }
+                listener.stream = Some(sender);
+                self.echo.listen(listener);
+                events(Answer::Open(receiver))
+            }
+            (_, None) => status(StatusCode::ACCEPTED),
+            (Kind::Call, answer) if behaviour.sse || behaviour.stream > 0 => {
+                let all: Vec<_> = outcome.notes.iter().chain(&answer).map(|m| event(m)).collect();
+                events(Answer::Events(all.into_iter()))
+            }
+            (_, Some(answer)) => json(answer),
+        };
+        if outcome.status != StatusCode::OK {
+            *response.status_mut() = outcome.status;
+        }
+        response
+    }
+
     fn end_session(&self, request: &Request<Incoming>) -> Response<Answer> {
-        let id = request.headers().get(SESSION).and_then(|id| id.to_str().ok());
-        match id {
-            Some(id) if self.state().sessions.remove(id) => status(StatusCode::NO_CONTENT),
+        let mut state = self.state();
+        match session_of(request) {
+            Some(id) if state.sessions.remove(id) => {
+                state.streams.remove(id);
+                status(StatusCode::NO_CONTENT)
+            }
             Some(_) => status(StatusCode::NOT_FOUND),
             None => status(StatusCode::BAD_REQUEST),
         }
+    }
+
+    /// The GET stream of a session.
+    fn silence(&self, request: &Request<Incoming>) -> Response<Answer> {
+        let mut state = self.state();
+        let Some(id) = session_of(request).filter(|id| state.sessions.contains(*id)) else {
+            return status(StatusCode::NOT_FOUND);
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        state.streams.insert(id.to_owned(), sender);
+        events(Answer::Open(receiver))
     }
 
     fn open_stream(&self) -> Response<Answer> {
@@ -182,7 +209,7 @@ impl Server {
         if sender.try_send(endpoint.into()).is_ok() {
             state.streams.insert(id, sender);
         }
-        typed(Answer::Open(receiver), "text/event-stream")
+        events(Answer::Open(receiver))
     }
 
     async fn post_to_stream(&self, request: Request<Incoming>) -> Response<Answer> {
@@ -194,10 +221,10 @@ impl Server {
         let Some(body) = read(request).await else {
             return status(StatusCode::BAD_REQUEST);
         };
-        let Some(outcome) = self.handle(&body) else {
+        let Some(outcome) = self.echo.handle(&body) else {
             return status(StatusCode::BAD_REQUEST);
         };
-        for message in &outcome.messages {
+        for message in outcome.notes.iter().chain(&outcome.answer) {
             if stream.send(event(message)).await.is_err() {
                 return status(StatusCode::GONE);
             }
@@ -205,69 +232,7 @@ impl Server {
         status(StatusCode::ACCEPTED)
     }
 
-    /// What follows from a message; `None` when it is not one.
-    fn handle(&self, body: &[u8]) -> Option<Outcome> {
-        let message: Message<'_> = serde_json::from_slice(body).ok()?;
-        let method = message.method.unwrap_or_default();
-        let mut outcome = Outcome {
-            messages: Vec::new(),
-            is_initialize: method == "initialize",
-            is_call: method == "tools/call",
-        };
-        // A notification, or an answer to a request that this server never made.
-        let Some(id) = message.id.filter(|_| message.method.is_some()) else {
-            return Some(outcome);
-        };
-        let reply = match method {
-            "initialize" => initialize(message.params),
-            "ping" => Ok("{}".to_owned()),
-            "tools/list" => Ok(TOOLS.to_owned()),
-            "tools/call" => self.call(message.params, &mut outcome.messages),
-            _ => Err(r#"{"code":-32601,"message":"method not found"}"#),
-        };
-        outcome.messages.push(match reply {
-            Ok(result) => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
-            Err(error) => format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
-        });
-        Some(outcome)
-    }
-
-    /// The result of a call; its progress notifications go to `messages`.
-    fn call(
-        &self,
-        params: Option<&RawValue>,
-        messages: &mut Vec<String>,
-    ) -> Result<String, &'static str> {
-        let call = params.and_then(|params| serde_json::from_str::<Call<'_>>(params.get()).ok());
-        let Some(call) = call.filter(|call| call.name == "echo") else {
-            return Err(r#"{"code":-32602,"message":"the one tool is echo, with a message"}"#);
-        };
-        if let Some(token) = call.meta.and_then(|meta| meta.token) {
-            let total = self.behaviour.stream;
-            messages.extend((1..=total).map(|done| {
-                format!(
-                    r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{done},"total":{total}}}}}"#
-                )
-            }));
-        }
-        let crossed = self.crossed(call.arguments.message);
-        let text = crossed.as_deref().unwrap_or(call.arguments.message);
-        Ok(format!(r#"{{"content":[{{"type":"text","text":{text}}}],"isError":false}}"#))
-    }
-
-    /// Another call's text, when it is time for a wrong answer.
-    fn crossed(&self, text: &RawValue) -> Option<Box<RawValue>> {
-        let every = self.behaviour.cross_every;
-        if every == 0 {
-            return None;
-        }
-        let mut state = self.state();
-        state.calls += 1;
-        let before = state.last_text.replace(text.to_owned());
-        before.filter(|_| state.calls.is_multiple_of(every))
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -279,20 +244,8 @@ impl State {
     }
 }
 
-/// The answer to initialize, in the client's revision.
-fn initialize(params: Option<&RawValue>) -> Result<String, &'static str> {
-    #[derive(Deserialize)]
-    struct Params<'a> {
-        #[serde(borrow, rename = "protocolVersion")]
-        version: &'a RawValue,
-    }
-    let params = params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
-    let Some(Params { version }) = params else {
-        return Err(r#"{"code":-32602,"message":"protocolVersion is missing"}"#);
-    };
-    Ok(format!(
-        r#"{{"protocolVersion":{version},"capabilities":{{"tools":{{}}}},"serverInfo":{{"name":"fake-upstream","version":"1"}}}}"#
-    ))
+fn session_of(request: &Request<Incoming>) -> Option<&str> {
+    request.headers().get(SESSION)?.to_str().ok()
 }
 
 async fn read(request: Request<Incoming>) -> Option<Bytes> {
@@ -307,6 +260,14 @@ fn status(code: StatusCode) -> Response<Answer> {
     let mut response = Response::new(Answer::Whole(None));
     *response.status_mut() = code;
     response
+}
+
+fn json(body: String) -> Response<Answer> {
+    typed(Answer::Whole(Some(body.into())), "application/json")
+}
+
+fn events(body: Answer) -> Response<Answer> {
+    typed(body, "text/event-stream")
 }
 
 fn typed(body: Answer, content_type: &'static str) -> Response<Answer> {

@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 
-use crate::Error;
 use crate::load::now;
+use crate::{Error, cpu};
 
 /// How long a process may take to accept connections, and to end when asked to.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,10 +37,21 @@ pub struct Gateway<'a> {
     pub program: &'a Path,
     /// An existing folder of its own for its configuration, database and log.
     pub folder: &'a Path,
-    /// The fake upstream.
-    pub upstream: SocketAddr,
+    /// The server behind it.
+    pub upstream: &'a Upstream,
     /// The policy folder when policy, audit and metrics are on; `None` turns all three off.
     pub policies: Option<&'a Path>,
+    /// Connections and sessions that it has room for.
+    pub clients: usize,
+}
+
+/// A server for the gateway.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// It listens here, at `/mcp`.
+    Http(SocketAddr),
+    /// The gateway starts the tool of this package with these arguments and talks to it over pipes.
+    Stdio(&'static str, Vec<String>),
 }
 
 impl Process {
@@ -49,8 +60,7 @@ impl Process {
     /// # Errors
     /// When it is missing or does not say where it listens.
     pub fn tool(name: &str, arguments: &[String]) -> Result<Self, Error> {
-        let program =
-            std::env::current_exe().map_err(Error::io("find this program"))?.with_file_name(name);
+        let program = tool(name)?;
         let mut child = Command::new(&program)
             .args(arguments)
             .stdout(Stdio::piped())
@@ -81,7 +91,7 @@ impl Process {
             fs::write(&path, text).map_err(Error::io(format!("write `{}`", path.display())))?;
             Ok(path)
         };
-        let settings = settings(gateway, address, free_address()?.port());
+        let settings = settings(gateway, address, free_address()?.port())?;
         let config = write("proxy.yaml", &format!("{settings:#}\n"))?;
         let log = write("log", "")?;
         let output = || File::options().append(true).open(&log).map(Stdio::from);
@@ -110,6 +120,11 @@ impl Process {
     /// The process id.
     pub fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// How many processes it has started that still run, and theirs.
+    pub fn descendants(&self) -> usize {
+        cpu::family(self.pid()).len() - 1
     }
 
     /// Asks the process to end (SIGTERM) and waits until it has.
@@ -156,8 +171,17 @@ impl Drop for Process {
     }
 }
 
+/// Where one of this package's programs lies: beside the running one.
+fn tool(name: &str) -> Result<PathBuf, Error> {
+    Ok(std::env::current_exe().map_err(Error::io("find this program"))?.with_file_name(name))
+}
+
 /// The gateway's configuration, as JSON, which is YAML.
-fn settings(gateway: &Gateway<'_>, address: SocketAddr, metrics: u16) -> serde_json::Value {
+fn settings(
+    gateway: &Gateway<'_>,
+    address: SocketAddr,
+    metrics: u16,
+) -> Result<serde_json::Value, Error> {
     let (policy, audit, metrics) = match gateway.policies {
         Some(policies) => (
             json!({ "enabled": true, "mode": "enforce", "policy_dir": policies }),
@@ -169,14 +193,28 @@ fn settings(gateway: &Gateway<'_>, address: SocketAddr, metrics: u16) -> serde_j
             (off.clone(), off.clone(), off)
         }
     };
-    json!({
-        "server": { "listen": { "address": address.ip(), "port": address.port() } },
-        "upstream": { "url": format!("http://{}/mcp", gateway.upstream), "transport": "http" },
+    let upstream = match gateway.upstream {
+        Upstream::Http(address) => {
+            json!({ "url": format!("http://{address}/mcp"), "transport": "http" })
+        }
+        Upstream::Stdio(name, arguments) => {
+            let program = tool(name)?.display().to_string();
+            let command: Vec<_> = std::iter::once(&program).chain(arguments).collect();
+            json!({ "command": command, "transport": "stdio" })
+        }
+    };
+    Ok(json!({
+        "server": {
+            "listen": { "address": address.ip(), "port": address.port() },
+            "max_connections": gateway.clients,
+        },
+        "session": { "max_sessions": gateway.clients },
+        "upstream": upstream,
         "agent": { "capabilities": ["*"] },
         "policy": policy,
         "audit": audit,
         "metrics": metrics,
-    })
+    }))
 }
 
 /// A loopback address that was free a moment ago.

@@ -26,8 +26,8 @@ pub struct Line {
     name: &'static str,
     /// CPU time of the target's processes a request, in microseconds.
     cpu_us: Spread,
-    to_direct: Spread,
-    to_passthrough: Spread,
+    /// To each base of the table.
+    ratios: [Spread; 2],
     p50_us: f64,
     rps: f64,
     errors: u64,
@@ -37,18 +37,19 @@ pub struct Line {
     rounds: Vec<Report>,
 }
 
-/// All targets, in their order: direct first, the pass-through second.
+/// All targets, in their order.
 #[derive(Clone, Debug, Serialize)]
-#[serde(transparent)]
 pub struct Table {
+    /// The targets that each one is compared with.
+    bases: [&'static str; 2],
     lines: Vec<Line>,
 }
 
-/// Runs `rounds` rounds; the first target is the upstream itself, the second the pass-through.
+/// Runs `rounds` rounds; `bases` are the names of the two targets to compare with.
 ///
 /// # Errors
 /// When a process's CPU time cannot be read.
-pub fn run(targets: &[Target], rounds: usize) -> Result<Table, Error> {
+pub fn run(targets: &[Target], rounds: usize, bases: [&'static str; 2]) -> Result<Table, Error> {
     let mut reports = vec![Vec::with_capacity(rounds); targets.len()];
     for round in 0..rounds {
         let order = (0..targets.len()).cycle().skip(round).take(targets.len());
@@ -58,25 +59,22 @@ pub fn run(targets: &[Target], rounds: usize) -> Result<Table, Error> {
             }
         }
     }
-    Ok(Table::new(targets.iter().map(|target| target.name).zip(reports).collect()))
+    Ok(Table::new(targets.iter().map(|target| target.name).zip(reports).collect(), bases))
 }
 
 impl Table {
-    fn new(targets: Vec<(&'static str, Vec<Report>)>) -> Self {
-        let cpu = |number: usize| -> Vec<f64> {
-            targets
-                .get(number)
-                .map_or_else(Vec::new, |(_, rounds)| rounds.iter().map(cpu_us).collect())
-        };
-        let (direct, passthrough) = (cpu(0), cpu(1));
+    fn new(targets: Vec<(&'static str, Vec<Report>)>, bases: [&'static str; 2]) -> Self {
+        let floors = bases.map(|base| -> Vec<f64> {
+            let rounds = targets.iter().filter(|(name, _)| *name == base);
+            rounds.flat_map(|(_, rounds)| rounds.iter().map(cpu_us)).collect()
+        });
         let lines = targets
             .into_iter()
             .map(|(name, rounds)| {
                 let own: Vec<_> = rounds.iter().map(cpu_us).collect();
                 Line {
                     name,
-                    to_direct: ratios(&own, &direct),
-                    to_passthrough: ratios(&own, &passthrough),
+                    ratios: floors.each_ref().map(|floor| ratios(&own, floor)),
                     cpu_us: Spread::of(own),
                     p50_us: Spread::of(rounds.iter().map(|r| r.p50_us).collect()).median,
                     rps: Spread::of(rounds.iter().map(|r| r.rps).collect()).median,
@@ -87,7 +85,7 @@ impl Table {
                 }
             })
             .collect();
-        Self { lines }
+        Self { bases, lines }
     }
 
     /// Wrong and missing answers of all targets.
@@ -103,22 +101,18 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [first, second] = self.bases.map(|base| format!("x {base}"));
         writeln!(
             f,
-            "{:<12} {:>10}  {:<20} {:<20} {:>8} {:>8} {:>7}",
-            "target", "cpu us/req", "x direct", "x pass-through", "p50 us", "req/s", "errors"
+            "{:<20} {:>10}  {first:<20} {second:<20} {:>8} {:>8} {:>7}",
+            "target", "cpu us/req", "p50 us", "req/s", "errors"
         )?;
         for line in &self.lines {
+            let [first, second] = line.ratios.map(|ratio| ratio.to_string());
             writeln!(
                 f,
-                "{:<12} {:>10.2}  {:<20} {:<20} {:>8.0} {:>8.0} {:>7}",
-                line.name,
-                line.cpu_us.median,
-                line.to_direct.to_string(),
-                line.to_passthrough.to_string(),
-                line.p50_us,
-                line.rps,
-                line.errors,
+                "{:<20} {:>10.2}  {first:<20} {second:<20} {:>8.0} {:>8.0} {:>7}",
+                line.name, line.cpu_us.median, line.p50_us, line.rps, line.errors,
             )?;
         }
         for line in &self.lines {

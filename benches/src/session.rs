@@ -1,26 +1,42 @@
-//! One MCP session over Streamable HTTP or HTTP+SSE (2024-11-05), whose every answer is checked.
+//! One MCP client, whose every answer is checked: a session over Streamable HTTP or HTTP+SSE, or
+//! requests of the stateless revision.
 //!
-//! Sessions use the same ids (1, 2, 3, …) on purpose, as real clients do: only the echoed text tells
-//! whose answer it is, so an answer that a gateway hands to the wrong session is always noticed.
+//! All clients use the same ids (0, 1, 2, …) on purpose, as real ones do, and the same numbers as
+//! progress tokens: only the echoed text tells whose answer it is, so one that a gateway hands to the
+//! wrong client is always noticed.
 
-use std::borrow::Cow;
+mod stream;
+mod tally;
+
 use std::io::Write;
 
 use hyper::Uri;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use self::stream::Stream;
+use self::tally::Tally;
 use crate::Error;
-use crate::connection::{Connection, Head};
-use crate::events::{Event, Events};
+use crate::connection::Connection;
+use crate::events::Events;
 
 /// How a client talks to the server under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Transport {
-    /// Streamable HTTP.
+    /// Streamable HTTP with sessions.
     Http,
     /// HTTP+SSE of revision 2024-11-05.
     Sse,
+    /// Streamable HTTP of revision 2026-07-28: no session, an envelope in every request.
+    Stateless,
+}
+
+impl Transport {
+    /// Where a server of this project is asked.
+    pub fn path(self) -> &'static str {
+        match self {
+            Self::Http | Self::Stateless => "/mcp",
+            Self::Sse => "/sse",
+        }
+    }
 }
 
 /// What each call looks like.
@@ -32,12 +48,22 @@ pub(crate) struct Shape {
     pub(crate) progress: usize,
 }
 
-/// An initialised session.
+/// The members of `_meta` that 2026-07-28 wants in every request.
+const ENVELOPE: &str = r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"load","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}"#;
+
+/// The header lines that 2026-07-28 wants with every request; `name` is whole, or empty.
+fn stateless_fields(method: &str, name: &str) -> String {
+    format!("mcp-protocol-version: 2026-07-28\r\nmcp-method: {method}\r\n{name}")
+}
+
+/// A client that has been greeted.
 pub(crate) struct Session {
     shape: Shape,
     label: String,
+    is_stateless: bool,
     post: Connection,
     post_path: String,
+    /// Whole header lines that go with every call.
     fields: String,
     stream: Option<Stream>,
     last_id: u64,
@@ -46,59 +72,26 @@ pub(crate) struct Session {
     answer: Vec<u8>,
 }
 
-/// The event stream on which HTTP+SSE answers.
-struct Stream {
-    connection: Connection,
-    head: Head,
-    events: Events,
-}
+/// The silent GET stream of a session.
+pub(crate) struct Idle(Stream);
 
-#[derive(Deserialize)]
-struct Incoming<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    method: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    params: Option<Progress<'a>>,
-    #[serde(borrow)]
-    result: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Progress<'a> {
-    #[serde(borrow, rename = "progressToken")]
-    token: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Echo<'a> {
-    #[serde(borrow)]
-    content: [Content<'a>; 1],
-    #[serde(default, rename = "isError")]
-    is_error: bool,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow)]
-    text: Cow<'a, str>,
+/// A `subscriptions/listen` for one resource.
+pub(crate) struct Listening {
+    stream: Stream,
+    uri: String,
 }
 
 impl Session {
-    /// Connects, does the handshake and keeps the session id; `label` is unique to this session.
+    /// Connects, does the handshake and keeps the session id; `label` is unique to this client.
     pub(crate) fn open(
         url: &Uri,
         transport: Transport,
         shape: Shape,
         label: String,
     ) -> Result<Self, Error> {
-        let authority = url
-            .authority()
-            .ok_or_else(|| Error::Setup(format!("`{url}` has no host: write http://HOST:PORT/…")))?
-            .as_str();
+        let authority = authority(url)?;
         let (stream, post_path) = match transport {
-            Transport::Http => (None, url.path().to_owned()),
+            Transport::Http | Transport::Stateless => (None, url.path().to_owned()),
             Transport::Sse => {
                 let (stream, path) = Stream::open(authority, url.path())?;
                 (Some(stream), path)
@@ -107,6 +100,7 @@ impl Session {
         let mut session = Self {
             shape,
             label,
+            is_stateless: transport == Transport::Stateless,
             post: Connection::open(authority)?,
             post_path,
             fields: String::new(),
@@ -116,18 +110,32 @@ impl Session {
             message: Vec::new(),
             answer: Vec::new(),
         };
-        session.initialize(transport)?;
+        if session.is_stateless {
+            session.discover()?;
+        } else {
+            session.initialize(transport)?;
+        }
         Ok(session)
     }
 
-    fn initialize(&mut self, transport: Transport) -> Result<(), Error> {
-        let version = match transport {
-            Transport::Http => "2025-06-18",
-            Transport::Sse => "2024-11-05",
-        };
-        self.last_id = 1;
+    fn discover(&mut self) -> Result<(), Error> {
+        self.fields = stateless_fields("server/discover", "");
         self.message = format!(
-            r#"{{"jsonrpc":"2.0","id":1,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"load","version":"1"}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":0,"method":"server/discover","params":{{"_meta":{{{ENVELOPE}}}}}}}"#
+        )
+        .into_bytes();
+        let (_, result) = self.exchange(0)?;
+        if !result.contains("2026-07-28") {
+            return Err(Error::Answer(format!("`{result}` does not offer 2026-07-28")));
+        }
+        self.fields = stateless_fields("tools/call", "mcp-name: echo\r\n");
+        Ok(())
+    }
+
+    fn initialize(&mut self, transport: Transport) -> Result<(), Error> {
+        let version = if transport == Transport::Sse { "2024-11-05" } else { "2025-06-18" };
+        self.message = format!(
+            r#"{{"jsonrpc":"2.0","id":0,"method":"initialize","params":{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{{"name":"load","version":"1"}}}}}}"#
         )
         .into_bytes();
         let (session_id, result) = self.exchange(0)?;
@@ -162,9 +170,11 @@ impl Session {
         let filling = self.shape.argument.saturating_sub(self.text.len());
         self.text.extend(std::iter::repeat_n('x', filling));
         self.message.clear();
-        let meta = match self.shape.progress {
-            0 => String::new(),
-            _ => format!(r#","_meta":{{"progressToken":"{}"}}"#, self.token()),
+        let meta = match (self.is_stateless, self.shape.progress) {
+            (false, 0) => String::new(),
+            (false, _) => format!(r#","_meta":{{"progressToken":{}}}"#, self.last_id),
+            (true, 0) => format!(r#","_meta":{{{ENVELOPE}}}"#),
+            (true, _) => format!(r#","_meta":{{"progressToken":{},{ENVELOPE}}}"#, self.last_id),
         };
         write!(
             self.message,
@@ -173,13 +183,7 @@ impl Session {
         )
         .map_err(Error::io("write the call"))?;
         let (_, result) = self.exchange(self.shape.progress)?;
-        let echo: Echo<'_> = serde_json::from_str(&result)
-            .map_err(|e| Error::Answer(format!("`{result}` is no echo: {e}")))?;
-        if echo.is_error || echo.content[0].text != self.text {
-            let [Content { text }] = echo.content;
-            return Err(Error::Answer(format!("asked to echo `{}`, got `{text}`", self.text)));
-        }
-        Ok(())
+        tally::echoes(&result, &self.text)
     }
 
     /// Sends `message`; returns the session id of the response's head and the result.
@@ -191,8 +195,8 @@ impl Session {
             let body = String::from_utf8_lossy(&self.answer);
             return Err(Error::Answer(format!("status {}: `{body}`", head.status)));
         }
-        let mut tally =
-            Tally { id: self.last_id.to_string(), token: self.token(), progress: 0, result: None };
+        let id = self.last_id.to_string();
+        let mut tally = Tally { id, text: &self.text, progress: 0, result: None };
         if let Some(stream) = &mut self.stream {
             while tally.result.is_none() {
                 tally.absorb(stream.next()?.data.as_bytes())?;
@@ -216,8 +220,10 @@ impl Session {
         Ok((head.session, result))
     }
 
-    fn token(&self) -> String {
-        format!("{}-{}", self.label, self.last_id)
+    /// Opens the session's GET stream on the connection of its handshake, and calls no more.
+    pub(crate) fn idle(mut self) -> Result<Idle, Error> {
+        let head = self.post.request("GET", &self.post_path, &self.fields, b"")?;
+        Stream::new(self.post, head).map(Idle)
     }
 
     /// Ends the session, as a well-behaved client does, so that no server keeps growing.
@@ -229,71 +235,57 @@ impl Session {
     }
 }
 
-impl Stream {
-    /// Opens the stream; also returns where it says that messages go.
-    fn open(authority: &str, path: &str) -> Result<(Self, String), Error> {
-        let mut connection = Connection::open(authority)?;
-        let head = connection.request("GET", path, "", b"")?;
-        let mut stream = Self { connection, head, events: Events::default() };
-        let event = stream.next()?;
-        if event.name != "endpoint" {
-            return Err(Error::Answer(format!("`{}` came before `endpoint`", event.name)));
-        }
-        let endpoint: Uri = event
-            .data
-            .parse()
-            .map_err(|e| Error::Answer(format!("endpoint `{}` is no URL: {e}", event.data)))?;
-        let path = endpoint.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-        Ok((stream, path))
+impl Idle {
+    /// Whether the server has not closed the stream.
+    pub(crate) fn is_open(&self) -> bool {
+        self.0.is_open()
+    }
+}
+
+impl Listening {
+    /// Asks to hear of updates of `uri`, with the id that all clients use, and waits until the
+    /// server has agreed.
+    pub(crate) fn open(url: &Uri, uri: String) -> Result<Self, Error> {
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","id":0,"method":"subscriptions/listen","params":{{"_meta":{{{ENVELOPE}}},"notifications":{{"resourceSubscriptions":["{uri}"]}}}}}}"#
+        );
+        let mut connection = Connection::patient(authority(url)?)?;
+        let fields = stateless_fields("subscriptions/listen", "");
+        let head = connection.request("POST", url.path(), &fields, message.as_bytes())?;
+        let mut listening = Self { stream: Stream::new(connection, head)?, uri };
+        let message = listening.stream.next()?.data;
+        listening.check(&message, "notifications/subscriptions/acknowledged")?;
+        Ok(listening)
     }
 
-    fn next(&mut self) -> Result<Event, Error> {
-        loop {
-            if let Some(event) = self.events.take() {
-                return Ok(event);
-            }
-            if !self.connection.read_part(&mut self.head, &mut self.events.pending)? {
-                return Err(Error::Answer("the event stream ended".to_owned()));
-            }
+    /// Waits for the next update; `None` when the stream has ended.
+    ///
+    /// # Errors
+    /// When it is of another resource or another subscription.
+    pub(crate) fn update(&mut self) -> Option<Result<(), Error>> {
+        let message = self.stream.next().ok()?.data;
+        // The answer to the request itself ends the subscription.
+        let is_notification = message.contains(r#""method":"#);
+        is_notification.then(|| self.check(&message, "notifications/resources/updated"))
+    }
+
+    /// Whether a message is of this method, this resource and the one id that all clients use.
+    fn check(&self, message: &str, method: &str) -> Result<(), Error> {
+        let parts = [
+            format!(r#""method":"{method}""#),
+            format!(r#""{}""#, self.uri),
+            r#""io.modelcontextprotocol/subscriptionId":0"#.to_owned(),
+        ];
+        match parts.iter().find(|part| !message.contains(*part)) {
+            Some(part) => Err(Error::Answer(format!("`{message}` lacks `{part}`"))),
+            None => Ok(()),
         }
     }
 }
 
-/// What has come so far in answer to one request.
-struct Tally {
-    id: String,
-    token: String,
-    progress: usize,
-    result: Option<String>,
-}
-
-impl Tally {
-    fn absorb(&mut self, message: &[u8]) -> Result<(), Error> {
-        let wrong =
-            |why: &str| Error::Answer(format!("{why}: `{}`", String::from_utf8_lossy(message)));
-        let incoming: Incoming<'_> =
-            serde_json::from_slice(message).map_err(|e| wrong(&format!("does not parse ({e})")))?;
-        if self.result.is_some() {
-            return Err(wrong("came after the answer"));
-        }
-        match incoming.method.as_deref() {
-            None if incoming.id.map(RawValue::get) != Some(&self.id) => {
-                Err(wrong("has another request's id"))
-            }
-            None => {
-                let result = incoming.result.ok_or_else(|| wrong("is an error"))?;
-                self.result = Some(result.get().to_owned());
-                Ok(())
-            }
-            Some("notifications/progress") => {
-                let token = incoming.params.and_then(|params| params.token);
-                if token.as_deref() != Some(&self.token) {
-                    return Err(wrong("has another request's progress token"));
-                }
-                self.progress += 1;
-                Ok(())
-            }
-            Some(_) => Ok(()),
-        }
+fn authority(url: &Uri) -> Result<&str, Error> {
+    match url.authority() {
+        Some(authority) => Ok(authority.as_str()),
+        None => Err(Error::Setup(format!("`{url}` has no host: write http://HOST:PORT/…"))),
     }
 }

@@ -11,11 +11,11 @@ use crate::process::cargo;
 /// The crates from the bottom to the top; those of one line do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["protocol"],
-    &["domain"],
+    &["domain", "child"],
     &["testkit"],
-    &["session", "policy", "audit", "upstream", "observability"],
+    &["session", "policy", "audit", "upstream", "bridge", "observability"],
     &["router"],
-    &["transport-http", "transport-sse", "admin"],
+    &["transport-http", "transport-sse", "transport-stdio", "admin"],
     &["settings"],
     &["gateway"],
     &["cli"],

@@ -1,7 +1,10 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use super::*;
-use crate::{bind, fake_upstream, fake_upstream::Behaviour, passthrough};
+use crate::fake_upstream::{Behaviour, Era};
+use crate::idle::Held;
+use crate::listeners::Listeners;
+use crate::{bind, fake_upstream, passthrough};
 
 const CALLS: u64 = 300;
 
@@ -22,9 +25,8 @@ fn passthrough_to(behaviour: Behaviour) -> SocketAddr {
 }
 
 fn plan(address: SocketAddr, transport: Transport, progress: usize) -> Plan {
-    let path = if transport == Transport::Http { "mcp" } else { "sse" };
     Plan {
-        url: format!("http://{address}/{path}").parse().unwrap(),
+        url: format!("http://{address}{}", transport.path()).parse().unwrap(),
         transport,
         conns: 4,
         stop: Stop::Calls(CALLS),
@@ -54,6 +56,8 @@ fn right_answers_pass_in_every_way_of_answering() {
     check_right(Behaviour { stream: 3, ..plain }, Transport::Http, 3);
     check_right(plain, Transport::Sse, 0);
     check_right(Behaviour { stream: 3, ..plain }, Transport::Sse, 3);
+    check_right(plain, Transport::Stateless, 0);
+    check_right(Behaviour { stream: 3, era: Era::Modern, ..plain }, Transport::Stateless, 3);
 }
 
 #[track_caller]
@@ -68,11 +72,36 @@ fn wrong_and_missing_answers_are_errors() {
     let crossing = Behaviour { cross_every: 50, ..Behaviour::default() };
     check_wrong(passthrough_to(crossing), Transport::Http, 0, "asked to echo");
     check_wrong(passthrough_to(crossing), Transport::Sse, 0, "asked to echo");
+    let modern = Behaviour { era: Era::Modern, ..Behaviour::default() };
+    check_wrong(passthrough_to(modern), Transport::Http, 0, "-32022");
+    let legacy = Behaviour { era: Era::Legacy, ..Behaviour::default() };
+    check_wrong(passthrough_to(legacy), Transport::Stateless, 0, "-32000");
     let two = Behaviour { stream: 2, ..Behaviour::default() };
     check_wrong(passthrough_to(two), Transport::Http, 3, "2 progress events instead of 3");
     let (closed, address) = listener();
     drop(closed);
     check_wrong(address, Transport::Http, 0, "could not connect");
+}
+
+#[test]
+fn who_listens_hears_every_update_of_its_own_resource() {
+    let telling = Behaviour { update_every: 3, ..Behaviour::default() };
+    let plan = plan(passthrough_to(telling), Transport::Stateless, 0);
+    let listeners = Listeners::open(&plan.url, 2).unwrap();
+    let report = run(&plan).unwrap();
+    assert_eq!(report.errors, 0, "{:?}", report.first_error);
+    assert_eq!(listeners.wait(report.sent / 3, Duration::from_secs(5)), report.sent / 3);
+}
+
+#[test]
+fn idle_streams_stay_open_while_the_server_does() {
+    let open = Behaviour { get_stream: true, ..Behaviour::default() };
+    let url = plan(passthrough_to(open), Transport::Http, 0).url;
+    let held = Held::open(&url, 20).unwrap();
+    assert_eq!(held.lost(), 0);
+    assert!(crate::resident(i32::try_from(std::process::id()).unwrap()).unwrap() > 0);
+    let closed = plan(passthrough_to(Behaviour::default()), Transport::Http, 0).url;
+    assert!(Held::open(&closed, 1).is_err(), "a server without the stream has none to hold");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::config::Capture;
 use crate::{mask, time};
 
 /// The columns that are written, in the order in which [`Inserter::bind`] binds them.
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 40] = [
     "request_id",
     "decision_id",
     "session_id",
@@ -44,6 +44,7 @@ const COLUMNS: [&str; 39] = [
     "transport",
     "user_agent",
     "protocol_version",
+    "server_version",
     "latency_total_ns",
     "latency_policy_ns",
     "latency_inspect_ns",
@@ -125,6 +126,7 @@ impl Inserter {
         row.put(event.transport.as_str())?;
         row.put(event.user_agent.as_deref().map(limited))?;
         row.put(event.protocol_version)?;
+        row.put(event.server_version)?;
         row.put(saturated(event.latency.total.as_nanos()))?;
         row.put(saturated(event.latency.policy.as_nanos()))?;
         row.put(saturated(event.latency.inspect.as_nanos()))?;

@@ -1,5 +1,6 @@
 //! Questions to the log, while the gateway writes it or after.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Reader {
     path: PathBuf,
     connection: Connection,
+    /// What is selected, as the fields of [`Row`] expect it.
+    columns: String,
 }
 
 impl Reader {
@@ -40,7 +43,8 @@ impl Reader {
             Err(Error::Sqlite { cause, .. }) if needs_snapshot(&path, &cause) => snapshot(&path)?,
             other => other?,
         };
-        Ok(Self { path, connection })
+        let columns = columns(&connection).map_err(|cause| Error::sqlite(&path, cause))?;
+        Ok(Self { path, connection, columns })
     }
 
     /// The rows that `filter` selects, by time.
@@ -78,7 +82,7 @@ impl Reader {
 
     fn select(&self, condition: Condition, order: &str, limit: u32) -> Result<Vec<Row>, Error> {
         let Condition { sql, mut values } = condition;
-        let columns = row::COLUMNS.join(", ");
+        let columns = &self.columns;
         let sql = format!("SELECT {columns} FROM audit_log WHERE {sql} ORDER BY {order} LIMIT ?");
         values.push(Value::from(limit));
         let read = || -> rusqlite::Result<Vec<Row>> {
@@ -87,6 +91,15 @@ impl Reader {
         };
         read().map_err(|cause| Error::sqlite(&self.path, cause))
     }
+}
+
+/// The columns of the table; `NULL` for those that a log of an earlier release does not have yet.
+fn columns(connection: &Connection) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare("SELECT name FROM pragma_table_xinfo('audit_log')")?;
+    let found = statement.query_map([], |row| row.get::<_, String>(0))?;
+    let found: HashSet<String> = found.collect::<Result<_, _>>()?;
+    let selected = |column| if found.contains(column) { column } else { "NULL" };
+    Ok(row::COLUMNS.iter().copied().map(selected).collect::<Vec<_>>().join(", "))
 }
 
 /// Opens `name`, which names the file at `path`, and makes sure that it is a log.

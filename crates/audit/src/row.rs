@@ -112,12 +112,14 @@ row! {
     source_ip: Option<String>,
     /// The configured environment.
     environment: Option<String>,
-    /// How it came in: `http` or `sse`.
+    /// How it came in: `http`, `sse`, `websocket` or `stdio`.
     transport: String,
     /// The client's `User-Agent`.
     user_agent: Option<String>,
     /// Negotiated revision of MCP.
     protocol_version: Option<String>,
+    /// Revision of MCP that the server is spoken to in.
+    server_version: Option<String>,
     /// Time from the message to the end of its answer, in milliseconds.
     latency_ms: f64,
     /// The same in nanoseconds.

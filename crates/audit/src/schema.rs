@@ -13,7 +13,8 @@ use crate::Error;
 const APPLICATION_ID: i64 = 0x4D43_5041;
 
 /// The steps from an empty file to the current schema.
-pub(crate) const MIGRATIONS: &[&str] = &[include_str!("schema/0001_audit_log.sql")];
+pub(crate) const MIGRATIONS: &[&str] =
+    &[include_str!("schema/0001_audit_log.sql"), include_str!("schema/0002_server_version.sql")];
 
 /// Brings the database to the schema that `migrations` ends with, in one transaction.
 ///

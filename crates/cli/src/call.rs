@@ -129,7 +129,7 @@ impl Peer {
 
     async fn initialize(&mut self) -> anyhow::Result<Value> {
         let params = json!({
-            "protocolVersion": protocol::ProtocolVersion::LATEST.as_str(),
+            "protocolVersion": protocol::ProtocolVersion::LATEST_LEGACY.as_str(),
             "capabilities": {},
             "clientInfo": { "name": "mcp-proxy call", "version": env!("CARGO_PKG_VERSION") },
         });

@@ -38,6 +38,11 @@ pages! {
     ParseError = "parse_error";
     InvalidRequest = "invalid_request";
     InvalidParams = "invalid_params";
+    MethodNotFound = "method_not_found";
+    NotBridged = "not_bridged";
+    HeaderMismatch = "header_mismatch";
+    MissingCapability = "missing_capability";
+    UnsupportedVersion = "unsupported_version";
     BadTransport = "bad_transport";
     TooLarge = "too_large";
     Forbidden = "forbidden";
@@ -54,10 +59,7 @@ pages! {
 
 pub(crate) fn execute(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let Some(kind) = args.kind else {
-        for kind in ErrorKind::ALL {
-            let title = page(*kind).lines().next().unwrap_or_default();
-            output::line(&format!("{:18} {}", kind.as_str(), title.trim_start_matches("# ")))?;
-        }
+        output::data(&overview())?;
         return Ok(Exit::Done);
     };
     let origin = kind.origin().as_str();
@@ -69,6 +71,16 @@ pub(crate) fn execute(args: &ExplainArgs) -> anyhow::Result<Exit> {
         if kind.retryable() { "worth a retry" } else { "not worth a retry" },
     ))?;
     Ok(Exit::Done)
+}
+
+/// Every kind with the title of its page.
+fn overview() -> String {
+    let width = ErrorKind::ALL.iter().map(|kind| kind.as_str().len()).max().unwrap_or_default();
+    let line = |kind: &ErrorKind| {
+        let title = page(*kind).lines().next().unwrap_or_default();
+        format!("{:width$}  {}\n", kind.as_str(), title.trim_start_matches("# "))
+    };
+    ErrorKind::ALL.iter().map(line).collect()
 }
 
 #[cfg(test)]

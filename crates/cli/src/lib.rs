@@ -13,11 +13,15 @@ mod output;
 mod policy;
 mod run;
 mod shell;
+mod wrap;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 /// How a command ends when it could answer.
@@ -54,6 +58,8 @@ struct Cli {
 enum Command {
     /// Serve (the default command)
     Run(run::RunArgs),
+    /// Serve the client that starts this process, over standard input and output
+    Wrap(wrap::WrapArgs),
     /// Check, show and create the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -78,10 +84,11 @@ enum Command {
 /// Runs the command line of this process.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let outcome = match cli.command {
         None => run::execute(cli.run),
         Some(Command::Run(args)) => run::execute(args),
+        Some(Command::Wrap(args)) => wrap::execute(args),
         Some(Command::Config(command)) => config::execute(command),
         Some(Command::Policy(command)) => policy::execute(command),
         Some(Command::Audit(command)) => audit::execute(command),
@@ -99,6 +106,28 @@ pub fn main() -> ExitCode {
             ExitCode::from(COULD_NOT_ANSWER)
         }
     }
+}
+
+/// Reads the arguments, of which the first is the program.
+fn parse<T>(arguments: impl IntoIterator<Item = T>) -> Result<Cli, clap::Error>
+where
+    T: Into<OsString> + Clone,
+{
+    Cli::try_parse_from(arguments).map_err(|mut error| {
+        if misses_dashes(&error) {
+            let tip = StyledStr::from("write the server's command after `--`");
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        }
+        error
+    })
+}
+
+/// Whether what is wrong is a word, at a command that takes the server's own after `--`.
+fn misses_dashes(error: &clap::Error) -> bool {
+    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    error.kind() == ErrorKind::UnknownArgument
+        && !text(ContextKind::InvalidArg).starts_with('-')
+        && text(ContextKind::Usage).contains("[-- <COMMAND>...]")
 }
 
 /// The runtime of a command: one thread, this one.

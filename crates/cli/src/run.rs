@@ -1,6 +1,7 @@
-//! `mcp-proxy run`: serve until told to stop.
+//! `mcp-proxy run`: serve until told to stop, or until the only client has left.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use domain::{Mode, Span};
-use gateway::{Addresses, Process, Running};
+use gateway::{Addresses, Process, Running, Stopped};
 use settings::{Loaded, Origin, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -21,6 +22,26 @@ use crate::{COULD_NOT_ANSWER, Exit, output};
 /// How long after a signal another one is a repeat of it.
 const REPEATS: Duration = Duration::from_secs(1);
 
+/// What stands behind the gateway, and how it is configured.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ServerArgs {
+    /// Configuration file; without one the documented defaults apply, and `MCP_*` in any case
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Address of the MCP server, instead of `upstream.url`
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    upstream: Option<String>,
+
+    /// Environment variable that the command inherits, beside those of `upstream.env_allow`; may be repeated
+    #[arg(long, short, value_name = "NAME")]
+    env: Vec<String>,
+
+    /// Command that starts the MCP server over stdio, instead of `upstream.command`
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
 /// Options of `run`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
@@ -30,23 +51,81 @@ const REPEATS: Duration = Duration::from_secs(1);
     mcp-proxy run -- npx -y @modelcontextprotocol/server-everything\n\n\
     With --upstream or a command, and no policy.mode configured, the mode is audit.")]
 pub(crate) struct RunArgs {
-    /// Configuration file; without one the documented defaults apply, and `MCP_*` in any case
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
-
-    /// Address of the MCP server, instead of `upstream.url`
-    #[arg(long, value_name = "URL", conflicts_with = "command")]
-    upstream: Option<String>,
-
-    /// Command that starts the MCP server over stdio, instead of `upstream.command`
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
     let environment = crate::environment();
+    let mut loaded = load(args.server, &environment)?;
+    let demo = !loaded.settings.names_upstream();
+    if demo {
+        choose_demo(&mut loaded.settings.upstream)?;
+    }
+    serve(loaded, environment, demo)
+}
+
+/// The settings of the file and the environment, with what the command line says of the server.
+pub(crate) fn load(
+    args: ServerArgs,
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<Loaded> {
     let mut loaded = Settings::load(args.config.as_deref(), environment.clone().into_iter())?;
-    let demo = choose_upstream(&mut loaded, args)?;
+    let named = args.upstream.is_some() || !args.command.is_empty();
+    loaded.warnings.extend(check_inherited(&args.env, environment)?);
+    let upstream = &mut loaded.settings.upstream;
+    upstream.env_allow.extend(args.env);
+    if named {
+        upstream.url = args.upstream;
+        upstream.command = args.command;
+        if is_default(&loaded, "policy.mode") {
+            loaded.settings.policy.mode = Mode::Audit;
+        }
+    }
+    Ok(loaded)
+}
+
+/// What is to be warned of in the names that `--env` gives.
+///
+/// # Errors
+///
+/// One of them is an assignment, whose value stays out of the text.
+fn check_inherited(
+    names: &[String],
+    environment: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<String>> {
+    if let Some((name, _)) = names.iter().find_map(|name| name.split_once('=')) {
+        bail!(
+            "`--env {name}=…`: values on the command line can be read by others; write `--env {name}`, and set \
+             `{name}` in the environment that mcp-proxy is started with"
+        );
+    }
+    let unset = names.iter().filter(|name| !environment.contains_key(*name));
+    Ok(unset
+        .map(|name| {
+            format!(
+                "`--env {name}`: the variable is not set, and the server does not get it; set `{name}` in the \
+                 environment that mcp-proxy is started with"
+            )
+        })
+        .collect())
+}
+
+fn is_default(loaded: &Loaded, key: &str) -> bool {
+    matches!(loaded.origins.get(key), None | Some(Origin::Default))
+}
+
+/// Serves until a signal comes, or the only client has left. `demo` says that the demo server stands behind.
+pub(crate) fn serve(
+    mut loaded: Loaded,
+    environment: BTreeMap<String, String>,
+    demo: bool,
+) -> anyhow::Result<Exit> {
+    let stdio = loaded.settings.server.transport == Served::Stdio;
+    if stdio && is_default(&loaded, "session.ttl") {
+        // The process lives as long as its client wants it, and so does the session.
+        loaded.settings.session.ttl = Span::default();
+    }
     loaded.settings.validate()?;
     let Loaded { settings, warnings, .. } = loaded;
     let log = observability::init_tracing(&settings.logging)?;
@@ -57,36 +136,45 @@ pub(crate) fn execute(args: RunArgs) -> anyhow::Result<Exit> {
     crate::runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
         let process = Process { environment, lost_log_lines: Box::new(log.dropped_lines()) };
-        let running = gateway::start(settings.clone(), process).await?;
+        let mut running = gateway::start(settings.clone(), process).await?;
         output::note(&banner(running.addresses(), running.revision(), &settings));
-        if demo {
-            output::note(&suggestions(running.addresses().data, &settings));
+        if let (true, Some(address)) = (demo, running.addresses().data) {
+            output::note(&suggestions(address, &settings));
         }
-        signals.next().await;
-        match stop(running, signals, settings.server.graceful_shutdown).await {
-            0 => Ok(Exit::Done),
-            lost => bail!(
-                "rows lost of the audit log: {lost}; `{}` could not be written to the end",
+        let told = tokio::select! {
+            () = signals.next() => true,
+            () = running.served() => false,
+        };
+        let stopped = match (told, stdio) {
+            (true, false) => stop(running, signals, settings.server.graceful_shutdown).await,
+            // Whoever signals is the client, or has ended it: nobody waits for an answer.
+            (true, true) => running.stop(std::future::ready(())).await,
+            (false, _) => running.stop(std::future::pending()).await,
+        };
+        match stopped {
+            Stopped { failure: Some(failure), .. } => Err(failure.into()),
+            Stopped { lost_rows: 0, .. } => Ok(Exit::Done),
+            Stopped { lost_rows, .. } => bail!(
+                "rows lost of the audit log: {lost_rows}; `{}` could not be written to the end",
                 settings.audit.db_path.display(),
             ),
         }
     })
 }
 
-/// Stops, and returns how many rows of the audit log are lost. A second signal cuts the calls in
-/// flight, a third one ends the process at once.
-async fn stop(running: Running, mut signals: Signals, grace: Span) -> u64 {
+/// Stops. A second signal cuts the calls in flight, a third one ends the process at once.
+async fn stop(running: Running, mut signals: Signals, grace: Span) -> Stopped {
     output::note(&format!("stopping: calls in flight have {grace}"));
     let hurry = Notify::new();
     let mut stopping = pin!(running.stop(hurry.notified()));
     tokio::select! {
-        lost = stopping.as_mut() => return lost,
+        stopped = stopping.as_mut() => return stopped,
         () = signals.another() => {}
     }
     output::note("stopping: calls in flight are cut");
     hurry.notify_one();
     tokio::select! {
-        lost = stopping => lost,
+        stopped = stopping => stopped,
         () = signals.another() => {
             output::note("error: ended at once by a third signal; rows of the audit log may be lost");
             // Not by returning: what is waited for in vain would be waited for again when it is dropped.
@@ -132,38 +220,19 @@ impl Signals {
     }
 }
 
-/// Puts the server of the command line, or else the demo server, where none is configured. Whether
-/// it is the demo server.
-fn choose_upstream(loaded: &mut Loaded, args: RunArgs) -> anyhow::Result<bool> {
-    if args.upstream.is_some() || !args.command.is_empty() {
-        loaded.settings.upstream.url = args.upstream;
-        loaded.settings.upstream.command = args.command;
-        if matches!(loaded.origins.get("policy.mode"), None | Some(Origin::Default)) {
-            loaded.settings.policy.mode = Mode::Audit;
-        }
-        return Ok(false);
-    }
-    if loaded.settings.names_upstream() {
-        return Ok(false);
-    }
+/// Puts the demo server behind the gateway.
+fn choose_demo(upstream: &mut upstream::Config) -> anyhow::Result<()> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
-    let upstream = &mut loaded.settings.upstream;
     upstream.name = "demo".into();
     upstream.command = vec![program.to_string_lossy().into_owned(), "demo-server".to_owned()];
-    Ok(true)
+    Ok(())
 }
 
 /// What serves where.
 fn banner(addresses: &Addresses, revision: Option<&str>, settings: &Settings) -> String {
-    let url = format!("http://{}", addresses.data);
-    let endpoints = match settings.server.transport {
-        Served::All => format!("{url}/mcp (Streamable HTTP) and {url}/sse (HTTP+SSE)"),
-        Served::Http => format!("{url}/mcp (Streamable HTTP)"),
-        Served::Sse => format!("{url}/sse (HTTP+SSE)"),
-    };
     let upstream = &settings.upstream;
     let mut lines = vec![
-        format!("listening on {endpoints}"),
+        format!("listening on {}", endpoints(settings.server.transport, addresses.data)),
         format!("upstream  {}: {}", upstream.name, place(upstream)),
     ];
     for (what, path, address) in [
@@ -188,6 +257,22 @@ fn banner(addresses: &Addresses, revision: Option<&str>, settings: &Settings) ->
     lines.join("\n")
 }
 
+/// Where clients are served.
+fn endpoints(served: Served, address: Option<SocketAddr>) -> String {
+    let stdio = "standard input".to_owned();
+    let Some(address) = address else { return stdio };
+    let http = format!("http://{address}/mcp (Streamable HTTP)");
+    let sse = format!("http://{address}/sse (HTTP+SSE)");
+    let websocket = format!("ws://{address}/ws (WebSocket)");
+    match served {
+        Served::All => format!("{http}, {sse} and {websocket}"),
+        Served::Http => http,
+        Served::Sse => sse,
+        Served::WebSocket => websocket,
+        Served::Stdio => stdio,
+    }
+}
+
 /// Where the server is, without what may be secret: user information, query, arguments.
 fn place(upstream: &upstream::Config) -> String {
     let uri = upstream.url.as_ref().and_then(|url| url.parse::<hyper::Uri>().ok());
@@ -204,8 +289,11 @@ fn place(upstream: &upstream::Config) -> String {
 /// What to try on the demo server.
 fn suggestions(address: SocketAddr, settings: &Settings) -> String {
     let intro = "\nbehind it is the built-in demo server.";
-    if settings.server.transport == Served::Sse {
-        return format!("{intro} Connect an agent that speaks HTTP+SSE.\n");
+    match settings.server.transport {
+        Served::All | Served::Http => {}
+        Served::Sse => return format!("{intro} Connect an agent that speaks HTTP+SSE.\n"),
+        Served::WebSocket => return format!("{intro} Connect an agent that speaks WebSocket.\n"),
+        Served::Stdio => return intro.to_owned(),
     }
     let program = std::env::args().next().unwrap_or_else(|| "mcp-proxy".to_owned());
     let at = if address == SocketAddr::from(([127, 0, 0, 1], 3000)) {

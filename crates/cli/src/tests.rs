@@ -40,14 +40,14 @@ fn the_help_of_every_command_is_stable() {
 
 #[track_caller]
 fn check_accepted(line: &str) {
-    if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+    if let Err(error) = parse(line.split(' ')) {
         panic!("{error}");
     }
 }
 
 #[track_caller]
 fn check_refused(line: &str, mentions: &str) {
-    let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+    let error = parse(line.split(' ')).unwrap_err();
     assert_eq!(error.exit_code(), i32::from(COULD_NOT_ANSWER), "{error}");
     assert!(error.to_string().contains(mentions), "{error}");
 }
@@ -59,6 +59,9 @@ fn what_the_documentation_writes_is_accepted() {
     check_accepted("mcp-proxy run --config config/proxy.yaml");
     check_accepted("mcp-proxy run --upstream http://localhost:8080/mcp");
     check_accepted("mcp-proxy run -- npx -y @modelcontextprotocol/server-everything");
+    check_accepted("mcp-proxy wrap -- npx -y @modelcontextprotocol/server-everything");
+    check_accepted("mcp-proxy wrap --env GITHUB_TOKEN -e HOST -- github-mcp-server stdio");
+    check_accepted("mcp-proxy wrap --upstream https://mcp.example.com/mcp");
     check_accepted("mcp-proxy config validate --config config.yaml --check-upstream");
     check_accepted("mcp-proxy config show --format json");
     check_accepted("mcp-proxy config schema");
@@ -97,4 +100,18 @@ fn what_has_no_meaning_is_refused() {
     check_refused("mcp-proxy call tools/list --timeout soon", "100ms");
     check_refused("mcp-proxy completions tcsh", "tcsh");
     check_refused("mcp-proxy explain policy_denid", "'policy_denied'");
+}
+
+#[test]
+fn a_command_without_dashes_is_told_of_them() {
+    let tip = "write the server's command after `--`";
+    check_refused("mcp-proxy wrap npx -y foo", "'npx'");
+    check_refused("mcp-proxy wrap npx -y foo", tip);
+    check_refused("mcp-proxy wrap --env TOKEN npx -y foo", tip);
+    check_refused("mcp-proxy run npx", tip);
+    check_refused("mcp-proxy npx -y foo", tip);
+    for line in ["wrap --upsteam http://a", "run -x", "demo-server npx", "call a --foo"] {
+        let error = parse(format!("mcp-proxy {line}").split(' ')).unwrap_err().to_string();
+        assert!(!error.contains(tip), "{error}");
+    }
 }

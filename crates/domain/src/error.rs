@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use protocol::{ParseError, ParseErrorKind};
+
 /// Who caused a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
@@ -79,6 +81,16 @@ error_kinds! {
     InvalidRequest = "invalid_request", -32600, 400, Downstream, false;
     /// The parameters do not fit the method.
     InvalidParams = "invalid_params", -32602, 200, Downstream, false;
+    /// There is no such method in the revision that the client speaks.
+    MethodNotFound = "method_not_found", -32601, 200, Downstream, false;
+    /// The client's revision of MCP asks for something that the server's has no counterpart of.
+    NotBridged = "not_bridged", -32601, 200, Downstream, false;
+    /// A header does not say what the body says (2026-07-28, `HeaderMismatch`).
+    HeaderMismatch = "header_mismatch", -32020, 400, Downstream, false;
+    /// The request needs something that the client did not declare (2026-07-28).
+    MissingCapability = "missing_capability", -32021, 200, Downstream, false;
+    /// The client names a revision that the gateway does not speak (2026-07-28).
+    UnsupportedVersion = "unsupported_version", -32022, 400, Downstream, false;
     /// The HTTP request does not fit the transport (method, path, media type, version header).
     BadTransport = "bad_transport", -32600, 400, Downstream, false;
     /// The message is larger than the configured limit.
@@ -121,6 +133,8 @@ pub struct Failure {
     pub message: String,
     /// What the log and the audit row say.
     pub detail: String,
+    /// Members that the client finds in `error.data` besides the gateway's own: a JSON object.
+    pub data: Option<String>,
     /// Whether it is certain that no byte of the message left the gateway.
     pub unsent: bool,
 }
@@ -130,7 +144,7 @@ impl Failure {
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, detail: message.clone(), message, unsent: false }
+        Self { kind, detail: message.clone(), message, data: None, unsent: false }
     }
 
     /// The same failure with a text for the operator alone.
@@ -140,10 +154,28 @@ impl Failure {
         self
     }
 
+    /// The same failure with members for `error.data`, a JSON object.
+    #[must_use]
+    pub fn data(self, object: impl Into<String>) -> Self {
+        Self { data: Some(object.into()), ..self }
+    }
+
     /// The same failure of a message of which nothing left the gateway.
     #[must_use]
     pub fn unsent(self) -> Self {
         Self { unsent: true, ..self }
+    }
+}
+
+impl From<&ParseError> for Failure {
+    /// What the sender of a message is told that cannot be read.
+    fn from(error: &ParseError) -> Self {
+        let kind = match error.kind {
+            ParseErrorKind::Syntax => ErrorKind::ParseError,
+            ParseErrorKind::InvalidRequest => ErrorKind::InvalidRequest,
+            ParseErrorKind::InvalidParams => ErrorKind::InvalidParams,
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

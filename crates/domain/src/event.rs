@@ -85,6 +85,8 @@ pub struct AuditEvent {
     pub environment: Arc<str>,
     /// Negotiated revision of MCP.
     pub protocol_version: Option<&'static str>,
+    /// Revision of MCP that the server is spoken to in.
+    pub server_version: Option<&'static str>,
     /// Method as sent; empty for messages that could not be read and for answers.
     pub method: Box<str>,
     /// Tool of `tools/call`.

@@ -47,12 +47,12 @@ pub struct PolicyInput<'a> {
 /// `input.session`.
 #[derive(Clone, Copy, Debug)]
 pub struct SessionView<'a> {
-    /// `id`: the public name of the session.
-    pub id: &'a str,
+    /// `id`: the public name of the session; absent for stateless clients, like the next two.
+    pub id: Option<&'a str>,
     /// `request_count`: messages of the session so far, this one included.
-    pub request_count: u64,
+    pub request_count: Option<u64>,
     /// `started_at`, given to policy in RFC 3339.
-    pub started_at: SystemTime,
+    pub started_at: Option<SystemTime>,
     /// `protocol_version`, once negotiated.
     pub protocol_version: Option<&'a str>,
     /// `client.name`, as the client calls itself.
@@ -66,7 +66,7 @@ pub struct SessionView<'a> {
 pub struct ServerView<'a> {
     /// `name`, as configured.
     pub name: &'a str,
-    /// `transport`: `http`, `sse` or `stdio`.
+    /// `transport`: `http`, `sse`, `websocket` or `stdio`.
     pub transport: &'a str,
     /// `url`, when it has one; without user, password and query.
     pub url: Option<&'a str>,

@@ -1,7 +1,7 @@
 //! What every crate of the gateway agrees on: the vocabulary of a decision and the three ports.
 //!
 //! Nothing here does I/O. The types that carry an invariant are [`Permit`] (permission to send is a
-//! value that only [`Permit::grant`] makes), [`ErrorKind`] (the one table from which JSON-RPC codes,
+//! value that only [`Permit::grant`] makes out of a decision), [`ErrorKind`] (the one table from which JSON-RPC codes,
 //! HTTP statuses, metric labels, audit columns and the pages of `docs/errors` come) and
 //! [`AuditEvent`] (one a message, whatever became of it).
 
@@ -10,6 +10,7 @@ mod clock;
 mod decision;
 mod error;
 mod event;
+mod handshake;
 mod host;
 mod input;
 mod port;
@@ -23,11 +24,12 @@ pub use clock::{Clock, SystemClock};
 pub use decision::{Decision, Permit, Reason, Revision, Verdict};
 pub use error::{ErrorKind, Failure, Origin};
 pub use event::{AuditEvent, Latency, Outcome};
+pub use handshake::Handshake;
 pub use host::bare_host;
 pub use input::{ContextView, PolicyInput, ServerView, SessionView};
 pub use port::{
-    Answer, BoxFuture, Connection, Health, Inbox, MessageStream, Policy, Probe, Recorder, Slot,
-    Upstream,
+    Answer, BoxFuture, Connection, Health, Inbox, MessageStream, Party, Policy, Probe, Recorder,
+    Slot, Upstream,
 };
 pub use secret::Secret;
 pub use session_id::{SessionId, SessionToken, random_uuid};

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_core::Stream;
-use protocol::Message;
+use protocol::{Message, ProtocolVersion};
 
-use crate::{AuditEvent, Decision, Failure, Permit, PolicyInput, ServerView, Stage};
+use crate::{AuditEvent, Decision, Failure, Handshake, Permit, PolicyInput, ServerView, Stage};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,16 +30,29 @@ pub trait Policy: Send + Sync {
 
 /// One MCP server behind the gateway.
 pub trait Upstream: Send + Sync {
-    /// Opens the upstream side of one client session. No I/O happens before the first message.
-    /// Messages that answer no request of the client go to `inbox`.
-    fn connect(&self, inbox: Arc<dyn Inbox>) -> Arc<dyn Connection>;
+    /// Opens the upstream side of a client session, or of stateless clients. No I/O happens before
+    /// the first message. Messages that answer no request of the client go to `inbox`.
+    fn connect(&self, inbox: Arc<dyn Inbox>, party: Party) -> Arc<dyn Connection>;
 
     /// What policy sees of the server.
     fn view(&self) -> ServerView<'_>;
 }
 
-/// The upstream side of one client session. It numbers requests itself: nothing upstream is keyed
-/// by a client's id.
+/// Who sends over a [`Connection`].
+#[derive(Clone, Debug, Default)]
+pub enum Party {
+    /// One client: no two of its requests in flight have the same id, and it cancels by id.
+    #[default]
+    One,
+    /// One client, whose session was opened by another replica, or by this one before it restarted.
+    Resumed(Box<Handshake>),
+    /// Any number of stateless clients (MCP 2026-07-28 over HTTP). Their ids may be equal, and mean
+    /// nothing: what a client gives up is dropped, and dropping cancels.
+    Many,
+}
+
+/// The upstream side of one client session, or of stateless clients. It numbers requests itself:
+/// nothing upstream is keyed by a client's id.
 pub trait Connection: Send + Sync {
     /// Passes one message on.
     ///
@@ -47,19 +60,53 @@ pub trait Connection: Send + Sync {
     ///
     /// `UpstreamError` or `UpstreamTimeout`; `InvalidRequest` for a request whose id is in flight and
     /// `Overloaded` when there are too many, both before anything is sent; `SessionNotFound` when the
-    /// server has ended the session, upon which the client's session ends too.
+    /// session cannot go on at the server, upon which the client's ends too; `NotBridged` and the
+    /// like for what the other era has no counterpart of.
     fn send(&self, permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>>;
 
     /// Answers a request of the server with an error in the gateway's own name. It carries nothing
     /// of the client, hence needs no permit.
     fn refuse<'a>(&'a self, request: &'a Message, failure: &'a Failure) -> BoxFuture<'a, ()>;
 
+    /// Says that a response which asks the client for input (2026-07-28, "Multi Round-Trip
+    /// Requests") did not reach it, and why: what waits for the answers need not.
+    fn dismiss<'a>(&'a self, _response: &'a Message, _failure: &'a Failure) -> BoxFuture<'a, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Ends the session upstream and frees what it holds. Calling it again does nothing.
     fn close(&self) -> BoxFuture<'_, ()>;
+
+    /// Frees what the session holds here. What the server keeps of it stays for whoever goes on with
+    /// it, another replica or this one; what cannot be gone on with ends.
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        self.close()
+    }
+
+    /// The client's own stream is open: what the server says outside of answers is wanted. Returns
+    /// when that is under way; calling it again does nothing.
+    fn listen(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    /// What another replica needs to go on with the session; `None` before `initialize` succeeded,
+    /// and for connections that cannot be resumed.
+    fn handshake(&self) -> Option<Handshake> {
+        None
+    }
+
+    /// The revision of MCP that is spoken with the server, once that is known.
+    fn version(&self) -> Option<ProtocolVersion> {
+        None
+    }
 }
 
 /// What comes back for a message. Responses carry the upstream's own id; the router puts the
 /// client's back.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most answers are messages, and a box would cost each"
+)]
 pub enum Answer {
     /// Nothing: the message was a notification or an answer.
     Accepted,
@@ -73,6 +120,15 @@ pub enum Answer {
 pub trait Inbox: Send + Sync {
     /// Hands over one notification or request; waits while the client's queue is full.
     fn deliver(&self, message: Message) -> BoxFuture<'_, ()>;
+
+    /// Whether somebody reads what is handed over.
+    fn has_reader(&self) -> bool {
+        true
+    }
+
+    /// Says that the server has lost the session, and with it what it kept for it (subscriptions, the
+    /// log level), and whether the session was opened there again.
+    fn lost_session(&self, _reopened: bool) {}
 }
 
 /// Keeps what happened. Room is reserved before a message is forwarded, so that writing cannot fail

@@ -37,7 +37,8 @@ impl fmt::Display for SessionId {
 }
 
 /// What a client sends to be recognised (`Mcp-Session-Id`, or `sessionId` in the URL of HTTP+SSE):
-/// 244 random bits from the operating system, visible ASCII. Never logged.
+/// 244 random bits from the operating system, or sealed by the gateway's key; visible ASCII. Never
+/// logged.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct SessionToken(Arc<str>);
 
@@ -52,6 +53,12 @@ impl SessionToken {
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<String> for SessionToken {
+    fn from(token: String) -> Self {
+        Self(token.into())
     }
 }
 

@@ -62,11 +62,15 @@ pub enum Transport {
     Http,
     /// HTTP+SSE (MCP 2024-11-05).
     Sse,
+    /// WebSocket, one JSON-RPC message a text frame.
+    WebSocket,
+    /// Standard input and output of the gateway itself.
+    Stdio,
 }
 
 impl Transport {
     /// Every transport.
-    pub const ALL: [Self; 2] = [Self::Http, Self::Sse];
+    pub const ALL: [Self; 4] = [Self::Http, Self::Sse, Self::WebSocket, Self::Stdio];
 
     /// The name in policy, metrics and the audit log.
     #[must_use]
@@ -74,6 +78,8 @@ impl Transport {
         match self {
             Self::Http => "http",
             Self::Sse => "sse",
+            Self::WebSocket => "websocket",
+            Self::Stdio => "stdio",
         }
     }
 }

@@ -6,9 +6,12 @@
 //! whatever still happens is recorded.
 
 mod error;
+mod open_files;
 mod parts;
 mod running;
+mod service;
 mod workers;
 
 pub use error::Error;
-pub use running::{Addresses, Process, Running, start};
+pub use parts::session_limits;
+pub use running::{Addresses, Process, Running, Stopped, start};

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use audit::AuditLog;
+use bridge::Bridge;
 use domain::{Clock, Identity, Policy, Probe, Recorder, SystemClock, Upstream};
 use observability::{HealthRegistry, Metrics, Reading};
 use policy::{PolicyEngine, Sources};
 use router::{Options, Ports, Router};
-use session::Sessions;
+use session::{Keys, Sessions};
 use settings::Settings;
+use transport_http::Served;
 use upstream::UpstreamServer;
 
 use crate::{Error, Process};
@@ -39,7 +41,7 @@ impl Parts {
                 Some(engine) => Arc::clone(engine) as Arc<dyn Policy>,
                 None => Arc::new(policy::Disabled::default()),
             },
-            upstream: Arc::clone(&upstream) as Arc<dyn Upstream>,
+            upstream: Bridge::new(Arc::clone(&upstream) as Arc<dyn Upstream>, clock.clone()),
             recorder: match &audit {
                 Some(log) => Arc::clone(log) as Arc<dyn Recorder>,
                 None => Arc::new(audit::Disabled),
@@ -47,7 +49,9 @@ impl Parts {
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
         };
-        let sessions = Sessions::new(settings.session.clone(), clock.clone());
+        let limits = session_limits(settings);
+        let keys = Keys::load(&limits)?;
+        let sessions = Sessions::new(limits, clock.clone(), keys);
         let router = Router::new(ports, options(settings), sessions);
         let mut probes: Vec<Arc<dyn Probe>> = vec![upstream.clone()];
         probes.extend(audit.clone().map(|log| log as Arc<dyn Probe>));
@@ -67,6 +71,8 @@ impl Parts {
             u64::from(upstream.health() == domain::Health::Up)
         })?;
         let upstream = Arc::clone(&self.upstream);
+        self.metrics.read(Reading::UpstreamChildren, move || upstream.children() as u64)?;
+        let upstream = Arc::clone(&self.upstream);
         self.metrics.read(Reading::UpstreamProtocolErrors, move || upstream.protocol_errors())?;
         let Some(log) = &self.audit else { return Ok(()) };
         type Part = fn(audit::Stats) -> u64;
@@ -82,6 +88,18 @@ impl Parts {
         }
         Ok(())
     }
+}
+
+/// The `session` section as it is served, with the key file that is taken by default: sessions outlive the process
+/// wherever the gateway may write, and the audit log shows where that is. Over stdio the session is the process.
+#[must_use]
+pub fn session_limits(settings: &Settings) -> session::Config {
+    let mut limits = settings.session.clone();
+    if settings.audit.enabled && settings.server.transport != Served::Stdio {
+        let beside = || settings.audit.db_path.with_file_name("session.key");
+        limits.key_file.get_or_insert_with(beside);
+    }
+    limits
 }
 
 fn options(settings: &Settings) -> Options {

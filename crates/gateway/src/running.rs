@@ -8,14 +8,17 @@ use std::time::Duration;
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use transport_http::{App, Listener};
+use transport_http::{App, Listener, Served};
 
 use crate::Error;
+use crate::open_files;
 use crate::parts::Parts;
+use crate::service;
 use crate::workers::Workers;
 
-/// How often sessions are looked through for those that outlived their limits.
+/// How often sessions are looked through for those that outlived their limits, at least and at most.
 const SWEEP: Duration = Duration::from_secs(10);
+const SHORTEST_SWEEP: Duration = Duration::from_millis(100);
 /// How long parts may take to end after the calls in flight have.
 const LAST: Duration = Duration::from_secs(10);
 /// How often the server behind the gateway is looked for.
@@ -24,8 +27,8 @@ const CHECK: Duration = Duration::from_secs(5);
 /// The ports that were taken.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    /// Where clients connect.
-    pub data: SocketAddr,
+    /// Where clients connect; `None` when the only client is on standard input and output.
+    pub data: Option<SocketAddr>,
     /// The probes, when they are on.
     pub health: Option<SocketAddr>,
     /// The metrics, when they are on.
@@ -45,14 +48,24 @@ pub struct Running {
     addresses: Addresses,
     parts: Parts,
     workers: Workers,
-    app: App,
+    /// What serves the data port, if there is one.
+    app: Option<App>,
     /// How long calls in flight may take at the end.
     grace: Duration,
-    /// Ends the data port.
+    /// Ends the data port, or the reading of standard input.
     drain: CancellationToken,
     /// Ends probes, metrics and what runs beside.
     end: CancellationToken,
     beside: TaskTracker,
+}
+
+/// How a gateway ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Rows of the audit log that could not be written.
+    pub lost_rows: u64,
+    /// Why it could not serve to the end.
+    pub failure: Option<Error>,
 }
 
 /// Builds the gateway, takes its ports and serves.
@@ -63,8 +76,15 @@ pub struct Running {
 /// database that cannot be written. Nothing is served then.
 pub async fn start(settings: Settings, process: Process) -> Result<Running, Error> {
     let parts = Parts::build(&settings, process)?;
-    let listener = Listener::bind(&settings.server).await?;
-    let mut addresses = Addresses { data: listener.local_addr(), health: None, metrics: None };
+    let listener = match settings.server.transport {
+        Served::Stdio => None,
+        Served::All | Served::Http | Served::Sse | Served::WebSocket => {
+            open_files::raise(settings.server.max_connections);
+            Some(Listener::bind(&settings.server).await?)
+        }
+    };
+    let data = listener.as_ref().map(Listener::local_addr);
+    let mut addresses = Addresses { data, health: None, metrics: None };
     let mut admin = Vec::new();
     for endpoint in admin::plan(&settings.metrics, &settings.health)? {
         let port = endpoint.bind().await?;
@@ -83,19 +103,27 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
         let upstream = Arc::clone(&parts.upstream);
         async move || upstream.check().await
     }));
-    beside.spawn(every(SWEEP, end.clone(), {
+    beside.spawn(every(sweep_period(&settings.session), end.clone(), {
         let router = Arc::clone(&parts.router);
         async move || router.sweep().await
     }));
-    let options = transport_sse::Options { shutdown: drain.clone(), ..Default::default() };
-    let sse = transport_sse::routes(Arc::clone(&parts.router), options);
-    let app = transport_http::app(Arc::clone(&parts.router), &settings.server, sse);
-    let engine = parts.engine.clone();
-    let warm = move || engine.iter().for_each(|engine| engine.warm());
-    let workers = Workers::start(listener, &app, &drain, &end, warm)?;
+    let (app, workers) = match listener {
+        Some(listener) => {
+            let (app, workers) = service::of_port(listener, &settings, &parts, &drain, &end)?;
+            (Some(app), workers)
+        }
+        None => (None, service::of_stdio(&settings, &parts, &drain, &end).await?),
+    };
     parts.health.set_ready();
     let grace = settings.server.graceful_shutdown.duration();
     Ok(Running { addresses, parts, workers, app, grace, drain, end, beside })
+}
+
+/// Sessions with short limits are looked through more often, so that what they hold is free soon after.
+fn sweep_period(limits: &session::Config) -> Duration {
+    let limits = [limits.idle_timeout.duration(), limits.ttl.duration()];
+    let shortest = limits.into_iter().filter(|limit| !limit.is_zero()).min().unwrap_or(SWEEP);
+    (shortest / 4).clamp(SHORTEST_SWEEP, SWEEP)
 }
 
 /// Waits for a part to end, but not for ever: whatever hangs, the audit log is drained.
@@ -129,37 +157,48 @@ impl Running {
         self.parts.engine.as_deref().map(|engine| &*engine.revision().0)
     }
 
+    /// Waits until nobody is served any more: the client on standard input and output has left.
+    pub async fn served(&mut self) {
+        self.workers.served().await;
+    }
+
     /// Stops: readiness goes first, then the data port closes and calls in flight finish within
     /// `server.graceful_shutdown` or are cut when `hurry` comes, then the sessions end upstream, then
-    /// the audit log is drained. Returns how many rows of it are lost.
-    pub async fn stop(self, hurry: impl Future<Output = ()>) -> u64 {
+    /// the audit log is drained.
+    pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
         let Self { parts, mut workers, app, grace, drain, end, beside, .. } = self;
         parts.health.drain();
         drain.cancel();
-        let drained = tokio::select! {
+        let served = tokio::select! {
             biased;
-            () = workers.drained() => true,
+            () = workers.served() => true,
             () = hurry => false,
             () = tokio::time::sleep(grace.saturating_add(LAST)) => false,
         };
-        if !drained {
-            app.cut();
-            leave_behind("workers", workers.drained()).await;
+        if !served {
+            match app {
+                Some(app) => app.cut(),
+                // The calls of a session end with it.
+                None => leave_behind("sessions", parts.router.close_all()).await,
+            }
+            leave_behind("workers", workers.served()).await;
         }
         leave_behind("sessions", parts.router.close_all()).await;
         end.cancel();
         let log = parts.audit.clone();
         let ended = tokio::task::spawn_blocking(move || {
-            workers.join();
+            let failure = workers.join();
             if let Some(log) = log {
                 log.shutdown();
             }
+            failure
         });
-        if let Err(error) = ended.await {
+        let failure = ended.await.unwrap_or_else(|error| {
             tracing::error!(%error, "the gateway ended badly");
-        }
+            None
+        });
         beside.close();
         beside.wait().await;
-        parts.audit.map_or(0, |log| log.stats().dropped)
+        Stopped { lost_rows: parts.audit.map_or(0, |log| log.stats().dropped), failure }
     }
 }

@@ -1,22 +1,20 @@
-//! The threads that serve the data port: one for each processor, each with a runtime of its own.
+//! The threads that serve clients: one for each processor, each with a runtime of its own, or a single one for the
+//! client on standard input and output.
 //!
 //! A connection stays with the thread that accepted it, and so do the connections to the server
 //! that its messages use: no message wakes another processor on its way.
 
-use std::io;
-use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use transport_http::{App, Listener};
 
 use crate::Error;
 
 /// Threads that serve.
 pub(crate) struct Workers {
-    threads: Vec<std::thread::JoinHandle<io::Result<()>>>,
+    threads: Vec<std::thread::JoinHandle<Result<(), Error>>>,
     serving: watch::Receiver<usize>,
 }
 
@@ -34,37 +32,32 @@ impl Drop for Serving {
 }
 
 impl Workers {
-    /// Starts them. Each runs `prepare` before it serves, stops to serve at `drain`, and ends with
-    /// `end`: until then, what its runtime drives (connections to the server, child processes)
-    /// lives on.
-    pub(crate) fn start(
-        listener: Listener,
-        app: &App,
-        drain: &CancellationToken,
-        end: &CancellationToken,
-        prepare: impl Fn() + Clone + Send + 'static,
-    ) -> Result<Self, Error> {
-        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let (announce, serving) = watch::channel(count);
+    /// Starts a thread for each of `services`. It serves until its service returns, and ends with `end`: until then,
+    /// what its runtime drives (connections to the server, child processes) lives on.
+    pub(crate) fn start<S, F>(services: Vec<S>, end: &CancellationToken) -> Result<Self, Error>
+    where
+        S: FnOnce() -> F + Send + 'static,
+        F: Future<Output = Result<(), Error>>,
+    {
+        let (announce, serving) = watch::channel(services.len());
         let announce = Arc::new(announce);
-        let mut listeners = Vec::new();
-        for _ in 1..count {
-            listeners.push(listener.share()?);
-        }
-        listeners.push(listener);
         let mut threads = Vec::new();
-        for (number, listener) in listeners.into_iter().enumerate() {
-            let (app, drain, end) = (app.clone(), drain.clone(), end.clone());
-            let (serving, prepare) = (Serving(Arc::clone(&announce)), prepare.clone());
+        for (number, service) in services.into_iter().enumerate() {
+            let (serving, end) = (Serving(Arc::clone(&announce)), end.clone());
             let serve = move || {
-                prepare();
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-                runtime.block_on(async {
-                    let served = listener.serve(app, drain).await;
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(Error::Thread)?;
+                let served = runtime.block_on(async {
+                    let served = service().await;
                     drop(serving);
                     end.cancelled().await;
                     served
-                })
+                });
+                // Not by dropping it, which would wait for a read of standard input that never ends.
+                runtime.shutdown_background();
+                served
             };
             let name = format!("worker-{number}");
             threads
@@ -73,15 +66,16 @@ impl Workers {
         Ok(Self { threads, serving })
     }
 
-    /// Waits until all of them have stopped to serve, which they do some time after `drain`.
-    pub(crate) async fn drained(&mut self) {
+    /// Waits until all of them have stopped to serve.
+    pub(crate) async fn served(&mut self) {
         // An error means that they are gone altogether.
         self.serving.wait_for(|serving| *serving == 0).await.ok();
     }
 
-    /// Waits until all of them have ended, which they do soon after `end`. Blocks, but not for ever: a thread that
-    /// hangs is left behind, so that the audit log is drained in any case.
-    pub(crate) fn join(self) {
+    /// Waits until all of them have ended, which they do soon after `end`, and returns what went wrong. Blocks, but not
+    /// for ever: a thread that hangs is left behind, so that the audit log is drained in any case.
+    pub(crate) fn join(self) -> Option<Error> {
+        let mut failure = None;
         for thread in self.threads {
             let mut looks = LOOKS;
             while !thread.is_finished() && looks > 0 {
@@ -94,9 +88,13 @@ impl Workers {
             }
             match thread.join() {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "a worker could not serve"),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a worker could not serve");
+                    failure = Some(error);
+                }
                 Err(_) => tracing::error!("a worker has panicked"),
             }
         }
+        failure
     }
 }

@@ -27,6 +27,10 @@ const WAITING_LINES: usize = 16_384;
 /// Libraries whose debug events say more about HTTP than about the gateway; `trace` shows them.
 const CHATTY: [&str; 5] = ["h2", "hyper", "hyper_util", "rustls", "tower"];
 
+/// Libraries whose trace events hold whole messages and addresses with their queries: secrets must not get into the
+/// log at any level.
+const INDISCREET: [&str; 2] = ["tokio_tungstenite", "tungstenite"];
+
 /// Keeps the log going; dropping it writes what waits.
 #[must_use]
 pub struct Guard {
@@ -101,7 +105,10 @@ fn filter(level: Level) -> Targets {
         Level::Debug => (LevelFilter::DEBUG, LevelFilter::INFO),
         Level::Trace => (LevelFilter::TRACE, LevelFilter::TRACE),
     };
-    Targets::new().with_default(own).with_targets(CHATTY.map(|library| (library, libraries)))
+    Targets::new()
+        .with_default(own)
+        .with_targets(CHATTY.map(|library| (library, libraries)))
+        .with_targets(INDISCREET.map(|library| (library, own.min(LevelFilter::INFO))))
 }
 
 /// An event format whose events cannot begin a second line.

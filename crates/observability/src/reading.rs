@@ -12,6 +12,8 @@ pub enum Reading {
     ActiveSessions,
     /// Whether the server can be reached: 1 or 0.
     UpstreamConnected,
+    /// Child processes that run as servers.
+    UpstreamChildren,
     /// Messages of the server that were dropped because they fit nothing, or were none.
     UpstreamProtocolErrors,
     /// Rows that are in the audit log.
@@ -28,9 +30,10 @@ pub enum Reading {
 
 impl Reading {
     /// Every reading.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::ActiveSessions,
         Self::UpstreamConnected,
+        Self::UpstreamChildren,
         Self::UpstreamProtocolErrors,
         Self::AuditRecordsWritten,
         Self::AuditRecordsDropped,
@@ -45,6 +48,9 @@ impl Reading {
             Self::ActiveSessions => ("mcp_proxy_active_sessions", "Sessions that are open."),
             Self::UpstreamConnected => {
                 ("mcp_proxy_upstream_connected", "Whether the server can be reached: 1 or 0.")
+            }
+            Self::UpstreamChildren => {
+                ("mcp_proxy_upstream_children", "Child processes that run as servers.")
             }
             Self::UpstreamProtocolErrors => (
                 "mcp_proxy_upstream_protocol_errors_total",
@@ -70,9 +76,10 @@ impl Reading {
 
     const fn kind(self) -> MetricType {
         match self {
-            Self::ActiveSessions | Self::UpstreamConnected | Self::AuditBufferSize => {
-                MetricType::GAUGE
-            }
+            Self::ActiveSessions
+            | Self::UpstreamConnected
+            | Self::UpstreamChildren
+            | Self::AuditBufferSize => MetricType::GAUGE,
             Self::UpstreamProtocolErrors
             | Self::AuditRecordsWritten
             | Self::AuditRecordsDropped
@@ -83,7 +90,10 @@ impl Reading {
 
     /// Whether the metric carries the label `server`.
     const fn names_server(self) -> bool {
-        matches!(self, Self::UpstreamConnected | Self::UpstreamProtocolErrors)
+        matches!(
+            self,
+            Self::UpstreamConnected | Self::UpstreamChildren | Self::UpstreamProtocolErrors
+        )
     }
 }
 

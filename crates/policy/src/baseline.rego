@@ -1,5 +1,5 @@
-# What an allow-list need not mention: opening a session, keeping it alive, and asking for lists, whose entries are
-# decided one by one. `deny`, `violations` and `decision` are not softened by it. A package `mcp.baseline` among the
+# What an allow-list need not mention: opening a session, keeping it alive, and asking for lists and for word of their
+# changes. The entries of a list, and the resources that `subscriptions/listen` names, are decided one by one. `deny`, `violations` and `decision` are not softened by it. A package `mcp.baseline` among the
 # policies replaces this one.
 package mcp.baseline
 
@@ -9,6 +9,7 @@ allow if {
 	input.stage in {"request", "response"}
 	input.method in {
 		"initialize",
+		"server/discover",
 		"ping",
 		"notifications/initialized",
 		"notifications/cancelled",
@@ -17,6 +18,7 @@ allow if {
 		"resources/list",
 		"resources/templates/list",
 		"prompts/list",
+		"subscriptions/listen",
 	}
 }
 
@@ -29,6 +31,7 @@ allow if {
 		"notifications/progress",
 		"notifications/prompts/list_changed",
 		"notifications/resources/list_changed",
+		"notifications/subscriptions/acknowledged",
 		"notifications/tools/list_changed",
 	}
 }

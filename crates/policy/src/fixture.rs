@@ -93,9 +93,9 @@ impl Ask {
             agent: &self.agent,
             identity: &self.identity,
             session: SessionView {
-                id: &self.session,
-                request_count: self.count,
-                started_at: SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds - 60),
+                id: Some(&self.session),
+                request_count: Some(self.count),
+                started_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(self.seconds - 60)),
                 protocol_version: Some("2025-11-25"),
                 client_name: Some("test client"),
                 client_version: Some("1.0"),

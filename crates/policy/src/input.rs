@@ -108,9 +108,9 @@ impl InputBuilder {
             Field::RequestId => json("id", input.id),
             Field::RequestParams => json("params", input.params),
             Field::RequestSize => Ok(Some(Value::from(input.size))),
-            Field::SessionId => text(Some(input.session.id)),
-            Field::SessionCount => Ok(Some(Value::from(input.session.request_count))),
-            Field::SessionStarted => Ok(timestamp(input.session.started_at)),
+            Field::SessionId => text(input.session.id),
+            Field::SessionCount => Ok(input.session.request_count.map(Value::from)),
+            Field::SessionStarted => Ok(input.session.started_at.and_then(timestamp)),
             Field::SessionVersion => text(input.session.protocol_version),
             Field::SessionClient => Ok(object(&[
                 ("name", input.session.client_name.map(Value::from)),
@@ -157,11 +157,21 @@ impl InputBuilder {
             Field::RequestId => part(key, input.id),
             Field::RequestParams => part(key, input.params),
             Field::RequestSize => key.extend_from_slice(&input.size.to_le_bytes()),
-            Field::SessionId => part(key, Some(input.session.id)),
-            Field::SessionCount => {
-                key.extend_from_slice(&input.session.request_count.to_le_bytes())
-            }
-            Field::SessionStarted => time_key(key, input.session.started_at),
+            Field::SessionId => part(key, input.session.id),
+            Field::SessionCount => match input.session.request_count {
+                Some(count) => {
+                    key.push(1);
+                    key.extend_from_slice(&count.to_le_bytes());
+                }
+                None => part(key, None),
+            },
+            Field::SessionStarted => match input.session.started_at {
+                Some(time) => {
+                    key.push(1);
+                    time_key(key, time);
+                }
+                None => part(key, None),
+            },
             Field::SessionVersion => part(key, input.session.protocol_version),
             Field::SessionClient => {
                 part(key, input.session.client_name);

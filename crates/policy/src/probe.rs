@@ -205,9 +205,9 @@ impl Sample {
             agent: &self.agent,
             identity: &self.identity,
             session: SessionView {
-                id: "s-1",
-                request_count: self.count,
-                started_at: SystemTime::UNIX_EPOCH,
+                id: Some("s-1"),
+                request_count: Some(self.count),
+                started_at: Some(SystemTime::UNIX_EPOCH),
                 protocol_version: Some("2025-11-25"),
                 client_name: Some("client"),
                 client_version: None,

@@ -35,10 +35,20 @@ fn escape(out: &mut String, unit: u32) {
 /// (JSON-RPC 2.0, section 5).
 #[must_use]
 pub fn error_reply(id: Option<&str>, code: i32, message: &str, data: Option<&str>) -> Bytes {
+    error(&[r#""id":"#, id.unwrap_or("null"), ","], code, message, data)
+}
+
+/// A JSON-RPC error reply to nothing that could be read, without an id (MCP 2026-07-28).
+#[must_use]
+pub fn error_without_id(code: i32, message: &str, data: Option<&str>) -> Bytes {
+    error(&[], code, message, data)
+}
+
+fn error(id: &[&str], code: i32, message: &str, data: Option<&str>) -> Bytes {
     let mut out = String::with_capacity(96 + message.len() + data.map_or(0, str::len));
-    out.push_str(r#"{"jsonrpc":"2.0","id":"#);
-    out.push_str(id.unwrap_or("null"));
-    out.push_str(r#","error":{"code":"#);
+    out.push_str(r#"{"jsonrpc":"2.0","#);
+    out.extend(id.iter().copied());
+    out.push_str(r#""error":{"code":"#);
     out.push_str(&code.to_string());
     out.push_str(r#","message":"#);
     string(&mut out, message);

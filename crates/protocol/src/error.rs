@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::RequestId;
+use crate::{RequestId, scan::Fault};
 
 /// The three answers of JSON-RPC 2.0 to a message that is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,12 +30,50 @@ pub struct ParseError {
     pub(crate) what: Cow<'static, str>,
 }
 
+impl ParseError {
+    /// What is wrong with a body of which no id is known.
+    pub(crate) fn of_body(
+        kind: ParseErrorKind,
+        offset: Option<usize>,
+        what: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self { kind, id: None, offset, what: what.into() }
+    }
+}
+
+impl From<Fault> for ParseError {
+    fn from(Fault { kind, offset, what }: Fault) -> Self {
+        Self { kind, id: None, offset, what }
+    }
+}
+
 struct At(Option<usize>);
 
 impl std::fmt::Display for At {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.map_or(Ok(()), |offset| write!(f, " at byte {offset}"))
     }
+}
+
+/// Why the value of a header that repeats the body cannot be read (Streamable HTTP of 2026-07-28,
+/// "Value Encoding").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ValueError {
+    /// The value is longer than anything that is decoded.
+    #[error("is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Something else than visible ASCII, spaces and tabs.
+    #[error("has a character that a header cannot carry")]
+    Character,
+    /// Between the markers is no Base64 of the standard alphabet with its padding.
+    #[error("is not valid Base64 between `=?base64?` and `?=`")]
+    Base64,
+    /// The decoded bytes are no text.
+    #[error("is not UTF-8 once decoded")]
+    Utf8,
 }
 
 /// Why an event stream cannot be read on.

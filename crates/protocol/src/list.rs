@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::{
     ListKind, ParseError,
     ParseErrorKind::InvalidRequest,
-    scan::{Fault, MAX_DEPTH, Scanner, Span, Stop},
+    scan::{MAX_DEPTH, Scanner, Span, Stop},
     text,
 };
 
@@ -89,10 +89,8 @@ fn scan_list(result: &str, kind: ListKind) -> Result<List<'_>, ParseError> {
     let mut scan = Scanner::new(result, MAX_DEPTH);
     let mut list = List::default();
     let read = list.read(&mut scan, result, kind);
-    match scan.finish(read) {
-        Ok(()) => Ok(list),
-        Err(Fault { kind, offset, what }) => Err(ParseError { kind, id: None, offset, what }),
-    }
+    scan.finish(read)?;
+    Ok(list)
 }
 
 impl<'a> List<'a> {

@@ -1,13 +1,14 @@
 //! One validated JSON-RPC message: the bytes, and the places in them.
 
+mod era;
 mod parse;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use bytestring::ByteString;
 
-use crate::{Method, ParseError, RequestId, scan::Span, text};
+use crate::{Method, ParamHeader, ParseError, RequestId, scan::Span, text};
 
 /// The four shapes of a JSON-RPC message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub struct Message {
     kind: Kind,
     method: Option<Method>,
     parts: Parts,
+    /// `None` rather than empty, which would allocate.
+    param_headers: Option<Arc<[ParamHeader]>>,
 }
 
 /// Places of tokens, strings with their quotes. Absent when the message has no such member, or when
@@ -42,12 +45,25 @@ struct Parts {
     name: Span,
     uri: Span,
     arguments: Span,
+    meta: Span,
     progress_token: Span,
     cancelled_id: Span,
     protocol_version: Span,
+    envelope_version: Span,
     client_info: Span,
+    client_capabilities: Span,
+    log_level: Span,
+    input_responses: Span,
+    request_state: Span,
+    task: Span,
+    task_id: Span,
+    notifications: Span,
+    subscription_id: Span,
     result: Span,
+    result_type: Span,
+    input_requests: Span,
     error: Span,
+    error_code: Span,
 }
 
 /// What [`Message::rewrite`] puts in place of the message's own tokens: raw JSON; `None` leaves the
@@ -60,6 +76,10 @@ pub struct Rewrite<'a> {
     pub cancelled_id: Option<&'a str>,
     /// In place of [`Message::result`].
     pub result: Option<&'a str>,
+    /// In place of [`Message::progress_token`].
+    pub progress_token: Option<&'a str>,
+    /// In place of [`Message::subscription_id`].
+    pub subscription_id: Option<&'a str>,
 }
 
 impl Message {
@@ -72,6 +92,13 @@ impl Message {
     /// still be read.
     pub fn parse(bytes: Bytes) -> Result<Self, ParseError> {
         parse::parse(bytes)
+    }
+
+    /// The same message in memory of its own, for whoever keeps it longer than the buffer that it was
+    /// read into.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self { text: ByteString::from(self.text.to_string()), ..self.clone() }
     }
 
     /// Request, notification, response or error.
@@ -163,12 +190,6 @@ impl Message {
         self.string(self.parts.protocol_version)
     }
 
-    /// `params.clientInfo` of `initialize` as raw JSON.
-    #[must_use]
-    pub fn client_info(&self) -> Option<&str> {
-        self.parts.client_info.of(&self.text)
-    }
-
     /// `result` as raw JSON.
     #[must_use]
     pub fn result(&self) -> Option<&str> {
@@ -179,6 +200,12 @@ impl Message {
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         self.parts.error.of(&self.text)
+    }
+
+    /// `error.code`; `None` too when an `i64` does not hold it.
+    #[must_use]
+    pub fn error_code(&self) -> Option<i64> {
+        self.parts.error_code.of(&self.text)?.parse().ok()
     }
 
     /// The message under another id; unchanged when it has none.
@@ -197,10 +224,13 @@ impl Message {
     /// allocation. What the message does not have is not added.
     #[must_use]
     pub fn rewrite(&self, rewrite: &Rewrite<'_>) -> Bytes {
+        let parts = &self.parts;
         let mut edits = [
-            (self.parts.id, rewrite.id),
-            (self.parts.cancelled_id, rewrite.cancelled_id),
-            (self.parts.result, rewrite.result),
+            (parts.id, rewrite.id),
+            (parts.cancelled_id, rewrite.cancelled_id),
+            (parts.result, rewrite.result),
+            (parts.progress_token, rewrite.progress_token),
+            (parts.subscription_id, rewrite.subscription_id),
         ];
         edits.sort_unstable_by_key(|(span, _)| span.start);
         let edits = edits
@@ -214,9 +244,12 @@ impl Message {
         let mut out = Vec::with_capacity(self.text.len() + grown);
         let mut from = 0;
         for (span, new) in edits {
-            out.extend_from_slice(self.between(from, span.start as usize));
-            out.extend_from_slice(new.as_bytes());
-            from = span.end as usize;
+            // A token inside a result that is replaced has gone with it.
+            if span.start as usize >= from {
+                out.extend_from_slice(self.between(from, span.start as usize));
+                out.extend_from_slice(new.as_bytes());
+                from = span.end as usize;
+            }
         }
         out.extend_from_slice(self.between(from, self.text.len()));
         Bytes::from(out)

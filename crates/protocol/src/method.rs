@@ -121,6 +121,19 @@ impl Method {
     pub fn list(self) -> Option<ListKind> {
         ListKind::ALL.into_iter().find(|kind| kind.method() == self)
     }
+
+    /// Whether the result may be that input of the client is required (2026-07-28, "Multi Round-Trip
+    /// Requests").
+    #[must_use]
+    pub fn may_require_input(self) -> bool {
+        matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
+    }
+
+    /// Whether complete results carry `ttlMs` and `cacheScope` (2026-07-28, "Caching").
+    #[must_use]
+    pub fn is_cacheable(self) -> bool {
+        self.list().is_some() || matches!(self, Self::ServerDiscover | Self::ResourcesRead)
+    }
 }
 
 impl fmt::Display for Method {

@@ -29,6 +29,11 @@ impl Span {
         self.end == 0
     }
 
+    /// This place, or the other one when this is absent.
+    pub(crate) fn or(self, other: Self) -> Self {
+        if self.is_absent() { other } else { self }
+    }
+
     pub(crate) fn of(self, text: &str) -> Option<&str> {
         if self.is_absent() {
             return None;
@@ -120,6 +125,11 @@ impl<'a> Scanner<'a> {
             let offset = self.keys.last().map_or(self.at, |key| key.offset());
             self.note(ParseErrorKind::InvalidRequest, offset, what);
         }
+    }
+
+    /// The key whose value comes next, decoded.
+    pub(crate) fn key_name(&self) -> Cow<'a, str> {
+        self.keys.last().map_or(Cow::Borrowed(""), |key| text::unescape(key.inner(self.text)))
     }
 
     /// The next byte, or 0 at the end: a byte that no token begins with.

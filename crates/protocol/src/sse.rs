@@ -7,7 +7,7 @@ mod encode;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-pub use self::encode::{KEEP_ALIVE, encode_event, encode_message};
+pub use self::encode::{KEEP_ALIVE, encode_event, encode_message, encode_priming, encode_with_id};
 use crate::SseError;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -1,6 +1,15 @@
-//! Revisions of MCP that the gateway speaks.
+//! Revisions of MCP that the gateway speaks, and the two eras that they belong to.
 
 use std::fmt;
+
+/// How client and server know what they have agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Era {
+    /// 2024-11-05 to 2025-11-25: a session, which `initialize` opens.
+    Legacy,
+    /// From 2026-07-28 on: no session; every request says in `params._meta` what it needs.
+    Modern,
+}
 
 /// A revision of the specification, oldest first, so that `<` means older.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,15 +22,34 @@ pub enum ProtocolVersion {
     V2025_06_18,
     /// 2025-11-25: resumable polling, tasks, URL elicitation.
     V2025_11_25,
+    /// 2026-07-28: stateless, headers that repeat the body, input by round trips.
+    V2026_07_28,
 }
 
 impl ProtocolVersion {
     /// Every revision, oldest first.
-    pub const ALL: [Self; 4] =
-        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25];
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
 
-    /// What the gateway offers when the other side leaves it the choice.
-    pub const LATEST: Self = Self::V2025_11_25;
+    /// What `initialize` settles on when the other side leaves the choice: the newest revision that
+    /// has sessions.
+    pub const LATEST_LEGACY: Self = Self::V2025_11_25;
+
+    /// The era of the revision.
+    #[must_use]
+    pub const fn era(self) -> Era {
+        match self {
+            Self::V2024_11_05 | Self::V2025_03_26 | Self::V2025_06_18 | Self::V2025_11_25 => {
+                Era::Legacy
+            }
+            Self::V2026_07_28 => Era::Modern,
+        }
+    }
 
     /// The date that names the revision on the wire.
     #[must_use]
@@ -31,6 +59,7 @@ impl ProtocolVersion {
             Self::V2025_03_26 => "2025-03-26",
             Self::V2025_06_18 => "2025-06-18",
             Self::V2025_11_25 => "2025-11-25",
+            Self::V2026_07_28 => "2026-07-28",
         }
     }
 

@@ -6,17 +6,22 @@
 //! [`Entry::close`] is the only way to the log, and it empties the entry, so that a message has
 //! exactly one row and is counted exactly once.
 
+mod laps;
+mod log;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::{
-    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, SessionId,
-    Slot, Stage, random_uuid,
+    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, Slot, Stage,
+    random_uuid,
 };
-use protocol::{Message, Method, ProtocolVersion};
+use protocol::{Era, Message, Method, ProtocolVersion};
 use session::Session;
 
+use self::laps::Lap;
+use crate::envelope;
 use crate::reply::{Trace, Unrecorded};
 use crate::{Caller, Router};
 
@@ -29,6 +34,7 @@ pub(crate) struct Entry {
     router: Arc<Router>,
     open: Option<Open>,
     started: Instant,
+    era: Era,
     method: Method,
     trace: Trace,
     lap: Lap,
@@ -39,16 +45,6 @@ struct Open {
     /// Room in the log; none while it is being waited for.
     slot: Option<Box<dyn Slot>>,
     event: Box<AuditEvent>,
-}
-
-/// What the time of the message is being spent on.
-enum Lap {
-    /// What has no column of its own.
-    Other,
-    /// Waiting for the server, since then.
-    Waiting(Instant),
-    /// Looking into the answer, since then and with that much time spent on policy before.
-    Inspecting(Instant, Duration),
 }
 
 impl Router {
@@ -66,6 +62,7 @@ impl Router {
             router: Arc::clone(self),
             open: Some(Open { slot: None, event }),
             started,
+            era: Era::Legacy,
             method: Method::Other,
             trace,
             lap: Lap::Other,
@@ -100,6 +97,7 @@ impl Router {
             user_agent: caller.user_agent.clone(),
             environment: Arc::clone(&self.options.environment),
             protocol_version: None,
+            server_version: None,
             method: Box::default(),
             tool: None,
             resource_uri: None,
@@ -129,9 +127,22 @@ impl Entry {
         self.open.as_ref().map_or(SystemTime::UNIX_EPOCH, |open| open.event.received_at)
     }
 
+    /// Notes the era that the sender speaks, which says how it is told of errors.
+    pub(crate) fn speaks(&mut self, era: Era) {
+        self.era = era;
+    }
+
+    /// The era that the sender speaks.
+    pub(crate) fn era(&self) -> Era {
+        self.era
+    }
+
     /// Notes what the message is.
     pub(crate) fn describe(&mut self, message: &Message) {
         let capture_arguments = self.router.options.capture_arguments;
+        if message.era() == Era::Modern {
+            self.era = Era::Modern;
+        }
         let method = message.method().unwrap_or(Method::Other);
         self.method = method;
         let Some(event) = self.event() else { return };
@@ -140,6 +151,7 @@ impl Entry {
         event.tool = if method == Method::ToolsCall { name() } else { None };
         event.prompt = if method == Method::PromptsGet { name() } else { None };
         event.resource_uri = message.uri().map(Box::from);
+        event.protocol_version = envelope::spoken(message).map(ProtocolVersion::as_str);
         if capture_arguments {
             event.arguments = message.arguments().map(Box::from);
         }
@@ -148,10 +160,18 @@ impl Entry {
     /// Notes the session of the message.
     pub(crate) fn belongs_to(&mut self, session: &Session) {
         let Some(event) = self.event() else { return };
-        event.session_id = Some(session.id().clone());
+        event.session_id = (!session.is_stateless()).then(|| session.id().clone());
         event.agent = Arc::clone(session.agent());
         event.identity = Arc::clone(session.identity());
-        event.protocol_version = session.negotiated().map(ProtocolVersion::as_str);
+        let negotiated = session.negotiated().map(ProtocolVersion::as_str);
+        event.protocol_version = event.protocol_version.or(negotiated);
+    }
+
+    /// Notes the revision that the server is spoken to in.
+    pub(crate) fn served_in(&mut self, version: Option<ProtocolVersion>) {
+        if let Some(event) = self.event() {
+            event.server_version = version.map(ProtocolVersion::as_str);
+        }
     }
 
     /// Notes a decision. The last one stands, except that a denial is not undone. Those on the
@@ -203,24 +223,6 @@ impl Entry {
             }
         }
         answer
-    }
-
-    /// From now on the time is the server's.
-    pub(crate) fn wait(&mut self) {
-        self.lap = Lap::Waiting(self.now());
-    }
-
-    /// The server's time is over, that of looking into its answer begins.
-    pub(crate) fn waited(&mut self) {
-        let now = self.now();
-        self.end_lap(now);
-        let policy = self.event().map_or(Duration::ZERO, |event| event.latency.policy);
-        self.lap = Lap::Inspecting(now, policy);
-    }
-
-    /// From now on the time is the client's, who reads.
-    pub(crate) fn rest(&mut self) {
-        self.lap = Lap::Other;
     }
 
     /// Counts how the server ended its part.
@@ -283,22 +285,14 @@ impl Entry {
         });
     }
 
-    fn now(&self) -> Instant {
-        self.router.ports.clock.monotonic()
+    /// Notes under which method something inside the message was denied: the row has the message's
+    /// own.
+    pub(crate) fn denied_as(&mut self, method: &str) {
+        self.note(&format!("denied as `{method}`"));
     }
 
-    fn end_lap(&mut self, now: Instant) {
-        let lap = std::mem::replace(&mut self.lap, Lap::Other);
-        let Some(event) = self.event() else { return };
-        let latency = &mut event.latency;
-        match lap {
-            Lap::Other => {}
-            Lap::Waiting(from) => latency.upstream += now.duration_since(from),
-            Lap::Inspecting(from, policy) => {
-                let deciding = latency.policy.saturating_sub(policy);
-                latency.inspect += now.duration_since(from).saturating_sub(deciding);
-            }
-        }
+    fn now(&self) -> Instant {
+        self.router.ports.clock.monotonic()
     }
 
     fn event(&mut self) -> Option<&mut AuditEvent> {
@@ -316,7 +310,7 @@ impl Entry {
         event.latency.total = now.duration_since(self.started);
         event.error_kind = error_kind;
         self.router.ports.metrics.request_done(self.method, error_kind, event.latency.total);
-        log(error_kind, &event);
+        log::say(error_kind, &event);
         if let Some(slot) = slot {
             slot.record(event);
         }
@@ -335,38 +329,5 @@ impl Drop for Entry {
         };
         self.note(text);
         self.close(Some(kind));
-    }
-}
-
-/// Tells the operator, who need not have an audit log. Clients can make mistakes in any number, so
-/// these are kept low; a policy that fails is said aloud also where it stops nothing.
-fn log(kind: Option<ErrorKind>, event: &AuditEvent) {
-    let AuditEvent { request_id, decision_id, method, tool, error, .. } = event;
-    let session_id = event.session_id.as_ref().map(SessionId::as_str);
-    let (agent_id, matched_rule) = (&*event.agent.id, event.matched_rule.as_deref());
-    let reason = event.reasons.first().map(|reason| reason.message.as_str());
-    let error = error.as_deref();
-    let undecided = event.decision == Outcome::Error && event.policy_revision.is_some();
-    // Nothing but policy leaves an error on a message that succeeded.
-    let policy_failed = undecided || (kind.is_none() && error.is_some());
-    match kind.map(|kind| (kind, kind.origin())) {
-        kind if policy_failed => {
-            let kind = kind.map(|(kind, _)| kind.as_str());
-            tracing::warn!(
-                %request_id, %decision_id, session_id, agent_id, %method, tool, matched_rule, kind,
-                error, "policy could not be evaluated"
-            );
-        }
-        None => {}
-        Some((kind @ ErrorKind::PolicyDenied, _)) => tracing::info!(
-            %request_id, %decision_id, session_id, agent_id, %method, tool, matched_rule, reason,
-            %kind, "message denied"
-        ),
-        Some((kind, Origin::Downstream)) => {
-            tracing::debug!(%request_id, %method, tool, %kind, error, "message failed");
-        }
-        Some((kind, Origin::Upstream | Origin::Internal)) => {
-            tracing::warn!(%request_id, %method, tool, %kind, error, "message failed");
-        }
     }
 }

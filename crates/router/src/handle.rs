@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use domain::{Answer, ErrorKind, Failure, Permit, Stage};
 use protocol::{Kind, Message, Method};
-use session::{InFlight, Session};
+use session::{Client, InFlight, Session};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use crate::entry::Entry;
+use crate::envelope;
 use crate::inspect::Answering;
 use crate::lifecycle::NewSession;
 use crate::reply::Reply;
 use crate::subject::Subject;
-use crate::{Caller, Router, Ticket};
+use crate::{Caller, Router, Ticket, client, companions};
 
 /// A message that was read and whose sender is known.
 pub struct Received {
@@ -37,6 +38,8 @@ pub(crate) struct Arrival {
     pub(crate) message: Message,
     pub(crate) session: Arc<Session>,
     pub(crate) caller: Caller,
+    /// What a stateless client says of itself with the message.
+    pub(crate) client: Option<Arc<Client>>,
     /// Requests of the session when this message came, itself included.
     pub(crate) request_count: u64,
     pub(crate) at: SystemTime,
@@ -47,6 +50,19 @@ impl Received {
     #[must_use]
     pub fn expects_answer(&self) -> bool {
         self.arrival.message.kind() == Kind::Request
+    }
+
+    /// Whether giving up the answer gives up the request: so it is in the stateless era, while
+    /// until 2025-11-25 a client that goes away has not cancelled anything.
+    #[must_use]
+    pub fn ends_with_its_reader(&self) -> bool {
+        self.arrival.session.is_stateless()
+    }
+
+    /// Whether it opens the session, of which the client learns with the answer.
+    #[must_use]
+    pub fn opens_session(&self) -> bool {
+        self.opened.is_some()
     }
 
     /// The session it belongs to.
@@ -72,34 +88,68 @@ impl Router {
             Ok(entry) => entry,
             Err(unrecorded) => return Err(unrecorded.reply_to(body)),
         };
+        if let Ticket::Http(ticket) = &ticket {
+            entry.speaks(ticket.era());
+        }
         let message = match Message::parse(body) {
             Ok(message) => message,
             Err(error) => return Err(entry.refuse_unread(&error)),
         };
         entry.describe(&message);
-        let (session, opened) = match self.identify(&message, &caller, ticket) {
-            Ok(identified) => identified,
+        let (session, opened, in_flight) = match self.admit(&message, &caller, &ticket, &mut entry)
+        {
+            Ok(admitted) => admitted,
             Err(failure) => return Err(entry.fail(message.id(), &failure)),
         };
-        entry.belongs_to(&session);
-        let entered = match message.kind() {
-            Kind::Request => session.enter(),
-            Kind::Notification | Kind::Response | Kind::Error => session.enter_aside(),
-        };
-        let Some(in_flight) = entered else {
-            let text = "too many requests of this session wait for their answers";
-            return Err(entry.fail(message.id(), &Failure::new(ErrorKind::Overloaded, text)));
+        let message = match ticket {
+            Ticket::Http(ticket) if session.is_stateless() => {
+                message.with_param_headers(ticket.params)
+            }
+            Ticket::Http(_) | Ticket::Session(_) => {
+                envelope::asking_for_known(&message).unwrap_or(message)
+            }
         };
         let request_count = match message.kind() {
             Kind::Request => session.count_request(),
             Kind::Notification | Kind::Response | Kind::Error => session.request_count(),
         };
-        let handshake = match message.method() {
-            Some(Method::Initialized) => Arc::clone(session.handshake()).try_lock_owned().ok(),
-            Some(_) | None => None,
-        };
-        let arrival = Arrival { message, session, caller, request_count, at: entry.received_at() };
+        // Requests and stateless messages by that name open nothing that others have to wait for.
+        let opens = message.kind() == Kind::Notification
+            && message.method() == Some(Method::Initialized)
+            && !session.is_stateless();
+        let handshake =
+            if opens { Arc::clone(session.handshake()).try_lock_owned().ok() } else { None };
+        let (client, at) = (client::stateless(&message), entry.received_at());
+        let arrival = Arrival { message, session, caller, client, request_count, at };
         Ok(Received { arrival, entry, opened, in_flight, handshake })
+    }
+
+    /// Finds the session of a message and counts the message in.
+    fn admit(
+        self: &Arc<Self>,
+        message: &Message,
+        caller: &Caller,
+        ticket: &Ticket,
+        entry: &mut Entry,
+    ) -> Result<(Arc<Session>, Option<NewSession>, InFlight), Failure> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let (session, opened) = self.identify(message, caller, ticket)?;
+            entry.belongs_to(&session);
+            let entered = match message.kind() {
+                Kind::Request => session.enter(),
+                Kind::Notification | Kind::Response | Kind::Error => session.enter_aside(),
+            };
+            let Some(in_flight) = entered else {
+                let text = "too many requests of this session wait for their answers";
+                return Err(Failure::new(ErrorKind::Overloaded, text));
+            };
+            // It may have had to make room just now, as an idle one, and then goes on anew.
+            if tries > 1 || !session.is_closed() {
+                return Ok((session, opened, in_flight));
+            }
+        }
     }
 
     /// The second half of the path: decide, forward, inspect, record, reply.
@@ -115,17 +165,28 @@ impl Router {
     async fn pass_up(self: &Arc<Self>, received: Received) -> Reply {
         let Received { arrival, mut entry, opened, in_flight, handshake } = received;
         let (message, session) = (&arrival.message, &arrival.session);
-        let decision = {
-            let subject = Subject::of(self, &arrival);
-            self.decide(&subject.input(Stage::Request), &mut entry)
-        };
+        let subject = Subject::of(self, &arrival);
+        let decision = self.decide(&subject.input(Stage::Request), &mut entry);
         let Some(permit) = Permit::grant(&decision, self.options.mode) else {
             return entry.deny(message.id(), &decision);
         };
+        if companions::are_in(message) {
+            // Rare, and large: not part of the future of each message.
+            match Box::pin(self.decide_companions(&subject, message, &mut entry)).await {
+                Ok(None) => {}
+                Ok(Some(denial)) => return entry.deny(message.id(), &denial),
+                Err(failure) => return entry.fail(message.id(), &failure),
+            }
+        }
+        if session.is_stateless() && message.kind() == Kind::Notification {
+            // Nothing can follow from it: no state is kept that it could speak of.
+            return entry.accept();
+        }
         if handshake.is_none() && session.handshake().try_lock().is_err() {
             timeout(HANDSHAKE, session.handshake().lock()).await.ok();
         }
         let answer = entry.send(session.connection().send(permit, message.clone())).await;
+        entry.served_in(session.connection().version());
         match (answer, message.kind()) {
             (Ok(Answer::Accepted), Kind::Notification) => entry.accept(),
             (Ok(Answer::Message(response)), Kind::Request) => {
@@ -139,7 +200,7 @@ impl Router {
                 entry.fail(message.id(), &Failure::new(ErrorKind::UpstreamError, text))
             }
             (Err(failure), _) => {
-                self.end_if_forgotten(session, &failure);
+                self.end_if_lost(session, &failure);
                 entry.fail(message.id(), &failure)
             }
         }

@@ -34,6 +34,10 @@ impl Inbox for SessionInbox {
             }
         })
     }
+
+    fn has_reader(&self) -> bool {
+        self.session.upgrade().is_some_and(|session| session.outbox().attached())
+    }
 }
 
 /// A message of the server that may pass and is about to be handed to the client.
@@ -45,7 +49,7 @@ pub(crate) struct Cleared {
 }
 
 impl Cleared {
-    /// The id under which the client answers, if it is a request.
+    /// Our number for it while it waits for the client's answer, if it is a request.
     pub(crate) fn own_id(&self) -> Option<u64> {
         self.own_id
     }
@@ -61,7 +65,7 @@ impl Cleared {
     async fn lost(mut self) {
         let Arrival { message, session, .. } = &self.arrival;
         if let Some(id) = self.own_id {
-            session.callbacks().unpark(id);
+            session.questions().unpark(id);
         }
         let gone = Failure::new(ErrorKind::Overloaded, "the client does not take messages now");
         self.entry.give_up(&gone);
@@ -87,9 +91,10 @@ impl Router {
         };
         entry.describe(&message);
         entry.belongs_to(session);
+        entry.served_in(session.connection().version());
         let (request_count, at) = (session.request_count(), entry.received_at());
         let session = Arc::clone(session);
-        let arrival = Arrival { message, session, caller, request_count, at };
+        let arrival = Arrival { message, session, caller, client: None, request_count, at };
         let decision = {
             let subject = Subject::of(self, &arrival);
             self.decide(&subject.input(Stage::ServerRequest), &mut entry)
@@ -137,10 +142,7 @@ impl Router {
         };
         match entry.send(session.connection().send(permit, message.clone())).await {
             Ok(_) => entry.close(None),
-            Err(failure) => {
-                self.end_if_forgotten(session, &failure);
-                entry.give_up(&failure);
-            }
+            Err(failure) => entry.give_up(&failure),
         }
         Reply::accepted()
     }
@@ -156,31 +158,36 @@ async fn refuse(session: &Session, message: &Message, failure: &Failure) {
 /// The client's answer under the id of the server's request that it answers; `None` when there is
 /// no such request.
 fn restored(arrival: Arrival) -> Option<(Arrival, Parked)> {
-    let own_id = arrival.message.id()?.parse().ok()?;
-    let parked = arrival.session.callbacks().unpark(own_id)?;
+    let parked = arrival.session.questions().answer(arrival.message.id()?)?;
     let message = Message::parse(arrival.message.with_id(&parked.upstream_id)).ok()?;
     Some((Arrival { message, ..arrival }, parked))
 }
 
-/// The bytes for the client: a request gets an id of the gateway, so that ids of several sources
-/// cannot meet, and its cancellation the same.
+/// The bytes for the client, and our number for a request: it gets an id of the gateway, so that
+/// ids of several sources cannot meet, and its cancellation the same.
 fn under_own_id(session: &Session, message: &Message) -> Result<(Bytes, Option<u64>), Failure> {
-    let requests = session.callbacks();
+    let questions = session.questions();
     if let (Kind::Request, Some(upstream_id)) = (message.kind(), message.id()) {
+        if session.is_stateless() {
+            // Whose answer it would be could not be told: any client could give it.
+            let text = "MCP 2026-07-28 has no requests of the server";
+            return Err(Failure::new(ErrorKind::UpstreamError, text));
+        }
         let upstream_id = upstream_id.to_owned();
         let method = message.method_name().into_owned();
-        let own_id = requests.park(Parked { upstream_id, method }).ok_or_else(|| {
-            let text = "too many requests wait for the client";
-            Failure::new(ErrorKind::Overloaded, text)
-        })?;
-        return Ok((message.with_id(&own_id.to_string()), Some(own_id)));
+        let (own_id, shown_id) =
+            questions.park(Parked { upstream_id, method }).ok_or_else(|| {
+                let text = "too many requests wait for the client";
+                Failure::new(ErrorKind::Overloaded, text)
+            })?;
+        return Ok((message.with_id(&shown_id), Some(own_id)));
     }
     let Some(upstream_id) = message.cancelled_id() else {
         return Ok((message.bytes().clone(), None));
     };
-    let own_id = requests.withdraw(upstream_id).ok_or_else(|| {
+    let shown_id = questions.withdraw(upstream_id).ok_or_else(|| {
         let text = "the cancelled request does not wait for the client";
         Failure::new(ErrorKind::InvalidRequest, text)
     })?;
-    Ok((message.with_cancelled_id(&own_id.to_string()), None))
+    Ok((message.with_cancelled_id(&shown_id), None))
 }

@@ -1,11 +1,11 @@
-//! What comes back: answers are filtered, decided and given the client's id again.
+//! What comes back: answers are decided, filtered and given the client's id again.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Decision, ErrorKind, Failure, MessageStream, Mode, Permit, SessionToken, Stage};
+use domain::{Decision, ErrorKind, Failure, MessageStream, Permit, SessionToken, Stage};
 use futures_util::{StreamExt, stream};
-use protocol::{Kind, ListKind, Message, Method, ProtocolVersion, Rewrite};
+use protocol::{Era, Kind, Message, Method, ProtocolVersion, Rewrite, object};
 use session::InFlight;
 
 use crate::Router;
@@ -16,8 +16,8 @@ use crate::lifecycle::NewSession;
 use crate::reply::Reply;
 use crate::subject::Subject;
 
-/// How many entries of a list are decided before other tasks get their turn.
-const ENTRIES_AT_ONCE: usize = 64;
+/// The scope of an answer that is for one agent alone.
+const PRIVATE: &str = r#""private""#;
 
 /// A request that the server is answering. It is in flight, and its record open, until the response
 /// has come or nobody reads on.
@@ -43,7 +43,11 @@ struct Conclusion {
     body: Bytes,
     /// The session that it opens.
     session: Option<SessionToken>,
+    /// The gateway's own error, if it is one.
     error: Option<ErrorKind>,
+    /// The code of an error of the server, if it is one.
+    code: Option<i64>,
+    era: Era,
 }
 
 /// Why a response does not reach the client.
@@ -83,6 +87,7 @@ impl Answering {
             }
         }
         let session = self.opened.as_ref().map(NewSession::token);
+        let lasting = self.lasts();
         let under_way = Some((messages, self));
         let rest = stream::unfold(under_way, |state| async move {
             let (mut messages, mut answering) = state?;
@@ -95,7 +100,12 @@ impl Answering {
             Some(first) => stream::iter([first]).chain(rest).boxed(),
             None => rest.boxed(),
         };
-        Reply::events(events).announcing(session)
+        Reply { lasting, ..Reply::events(events).announcing(session) }
+    }
+
+    /// Whether the answer is a stream of notifications without an end of its own.
+    fn lasts(&self) -> bool {
+        self.arrival.message.method() == Some(Method::SubscriptionsListen)
     }
 
     /// Waits for the next message that the client gets.
@@ -123,6 +133,10 @@ impl Answering {
                     let event = cleared.delivered();
                     self.entry.answered(event.len());
                     self.entry.rest();
+                    if self.lasts() {
+                        // The subscription stands. What comes over it has rows of its own.
+                        self.entry.close(None);
+                    }
                     return Step::Event(event);
                 }
                 Kind::Response | Kind::Error => {
@@ -136,7 +150,7 @@ impl Answering {
     /// Ends a stream that the server broke off.
     fn broken(&mut self, failure: &Failure) -> Conclusion {
         self.entry.served(Some(failure.kind));
-        self.router.end_if_forgotten(&self.arrival.session, failure);
+        self.router.end_if_lost(&self.arrival.session, failure);
         self.fail(failure)
     }
 
@@ -144,24 +158,38 @@ impl Answering {
     async fn conclude(&mut self, response: &Message) -> Conclusion {
         // What the server still asks, it asks on its own account.
         self.asked.clear();
-        match self.inspect(response).await {
+        let obstacle = match self.inspect(response).await {
             Ok(body) => {
                 let session = self.settle(response);
                 self.entry.reply(&body);
-                Conclusion { body, session, error: None }
+                let code = response.error_code();
+                return Conclusion { body, session, error: None, code, era: self.entry.era() };
             }
-            Err(Obstacle::Denied(decision)) => {
-                let id = self.arrival.message.id().unwrap_or("null");
+            Err(obstacle) => obstacle,
+        };
+        let (conclusion, failure) = match obstacle {
+            Obstacle::Denied(decision) => {
+                let (id, kind) = (self.arrival.message.id().unwrap_or("null"), denial(&decision));
                 let body = self.entry.deny_with_body(id, &decision);
-                Conclusion { body, session: None, error: Some(denial(&decision)) }
+                (self.refused(body, kind), Failure::new(kind, "denied by policy"))
             }
-            Err(Obstacle::Broken(failure)) => self.fail(&failure),
+            Obstacle::Broken(failure) => (self.fail(&failure), failure),
+        };
+        if response.input_requests().is_some() {
+            // Nobody will answer what it asks.
+            self.arrival.session.connection().dismiss(response, &failure).await;
         }
+        conclusion
     }
 
     fn fail(&mut self, failure: &Failure) -> Conclusion {
         let body = self.entry.fail_with_body(self.arrival.message.id(), failure);
-        Conclusion { body, session: None, error: Some(failure.kind) }
+        self.refused(body, failure.kind)
+    }
+
+    fn refused(&self, body: Bytes, kind: ErrorKind) -> Conclusion {
+        let era = self.entry.era();
+        Conclusion { body, session: None, error: Some(kind), code: None, era }
     }
 
     async fn inspect(&mut self, response: &Message) -> Result<Bytes, Obstacle> {
@@ -178,13 +206,19 @@ impl Answering {
                 return Err(Obstacle::Denied(decision));
             }
         }
+        if let Some(denial) = router.decide_questions(&subject, response, entry).await? {
+            return Err(Obstacle::Denied(denial));
+        }
         let content = response.result().or_else(|| response.error()).unwrap_or_default();
         entry.summarise(content);
-        let list = self.arrival.message.method().and_then(Method::list);
-        let shown = match (list, response.result()) {
-            (Some(kind), Some(result)) => router.filter(&subject, kind, result, entry).await?,
+        let method = self.arrival.message.method();
+        let mut shown = match (method.and_then(Method::list), response.result()) {
+            (Some(kind), Some(result)) => router.filter_list(&subject, kind, result, entry).await?,
             _ => None,
         };
+        if entry.era() == Era::Modern && method.is_some_and(Method::is_cacheable) {
+            shown = private(shown.as_deref().or_else(|| response.result())).or(shown);
+        }
         let (id, result) = (self.arrival.message.id(), shown.as_deref());
         Ok(response.rewrite(&Rewrite { id, result, ..Rewrite::default() }))
     }
@@ -193,7 +227,8 @@ impl Answering {
     /// names its revision of MCP.
     fn settle(&mut self, response: &Message) -> Option<SessionToken> {
         let initialized = self.arrival.message.method() == Some(Method::Initialize)
-            && response.kind() == Kind::Response;
+            && response.kind() == Kind::Response
+            && !self.arrival.session.is_stateless();
         if !initialized {
             return None;
         }
@@ -209,16 +244,19 @@ impl Answering {
 impl Drop for Answering {
     fn drop(&mut self) {
         for id in self.asked.drain(..) {
-            self.arrival.session.callbacks().unpark(id);
+            self.arrival.session.questions().unpark(id);
         }
     }
 }
 
 impl From<Conclusion> for Reply {
-    fn from(Conclusion { body, session, error }: Conclusion) -> Self {
-        let reply = match error {
-            None => Self::json(body),
-            Some(kind) => Self::error(kind, body),
+    fn from(Conclusion { body, session, error, code, era }: Conclusion) -> Self {
+        let reply = match (error, code) {
+            (Some(kind), _) => Self::error(kind, era, body),
+            (None, Some(code)) if era == Era::Modern => {
+                Self { status: protocol::http_status(code), ..Self::json(body) }
+            }
+            (None, _) => Self::json(body),
         };
         reply.announcing(session)
     }
@@ -230,65 +268,11 @@ impl From<Failure> for Obstacle {
     }
 }
 
-impl Router {
-    /// Removes from a list the entries that policy would not let the agent use. `None` when nothing
-    /// has to go.
-    async fn filter(
-        &self,
-        subject: &Subject<'_>,
-        kind: ListKind,
-        result: &str,
-        entry: &mut Entry,
-    ) -> Result<Option<String>, Failure> {
-        let unreadable = |error| {
-            Failure::new(ErrorKind::UpstreamError, "the server's list could not be read").detail(
-                format_args!("`{}` of the server could not be read: {error}", kind.member()),
-            )
-        };
-        let entries = protocol::list_entries(result, kind).map_err(unreadable)?;
-        let mut shown = Vec::with_capacity(entries.len());
-        let mut denied = Vec::new();
-        for (index, listed) in entries.iter().enumerate() {
-            if index % ENTRIES_AT_ONCE == ENTRIES_AT_ONCE - 1 {
-                tokio::task::yield_now().await;
-            }
-            let decision = self.decide(&subject.entry_input(kind, listed), entry);
-            shown.push(Permit::grant(&decision, self.options.mode).is_some());
-            if decision.denial().is_some() {
-                denied.push(plain_name(kind, &listed.key));
-            }
-        }
-        if !denied.is_empty() {
-            // Nothing else in the log says so: decisions on entries have no row of their own.
-            let did = match self.options.mode {
-                Mode::Enforce => "hid",
-                Mode::Audit => "would hide",
-            };
-            let (count, all, names) = (denied.len(), entries.len(), denied.join(", "));
-            entry.account(&format!("{did} {count} of {all} {}: {names}", kind.member()));
-        }
-        if shown.iter().all(|shown| *shown) {
-            return Ok(None);
-        }
-        let mut shown = shown.into_iter();
-        let retained = protocol::retain_entries(result, kind, |_| shown.next().unwrap_or(false))
-            .map_err(unreadable)?;
-        Ok(Some(retained.result))
-    }
-}
-
-/// The name of a list entry for the log, without the parts of a URI that may hold a secret: user,
-/// password, query and fragment.
-fn plain_name(kind: ListKind, key: &str) -> String {
-    if matches!(kind, ListKind::Tools | ListKind::Prompts) {
-        return key.to_owned();
-    }
-    let (head, _) = key.split_once(['?', '#']).unwrap_or((key, ""));
-    let Some((scheme, rest)) = head.split_once("://") else { return head.to_owned() };
-    let (authority, path) = rest.split_once('/').map_or((rest, None), |(a, b)| (a, Some(b)));
-    let (_, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-    match path {
-        Some(path) => format!("{scheme}://{host}/{path}"),
-        None => format!("{scheme}://{host}"),
-    }
+/// The result as one that no shared cache may keep: what policy lets one agent see says nothing of
+/// another, and an answer out of a cache passes no policy (2026-07-28, "Caching"). `None` when
+/// it says so already, or nothing of caches.
+fn private(result: Option<&str>) -> Option<String> {
+    let result = result?;
+    let scope = object::get(result, "cacheScope")?;
+    (scope != PRIVATE).then(|| object::edit(result, &[("cacheScope", Some(PRIVATE))]))
 }

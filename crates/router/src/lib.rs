@@ -7,22 +7,30 @@
 //! The router deliberately knows neither HTTP nor Rego nor SQL: it works on three ports
 //! ([`domain::Policy`], [`domain::Upstream`], [`domain::Recorder`]) and on the session table.
 
+mod client;
+mod companions;
+mod conversation;
 mod ending;
 mod entry;
+mod envelope;
 mod handle;
 mod inbox;
 mod inspect;
 mod lifecycle;
+mod lists;
 mod reply;
 mod subject;
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::{Agent, Clock, Identity, Mode, Policy, Recorder, Transport, Upstream};
 use observability::Metrics;
+use protocol::ParamHeader;
 use session::{Session, Sessions};
 
+pub use conversation::Conversation;
+pub use envelope::named_version;
 pub use handle::Received;
 pub use reply::{EventStream, Reply, ReplyBody};
 
@@ -62,6 +70,8 @@ pub struct Router {
     ports: Ports,
     options: Options,
     sessions: Sessions,
+    /// Stands for all stateless clients, once there is one.
+    stateless: OnceLock<Arc<Session>>,
     /// The server's name, as rows share it.
     server: Arc<str>,
 }
@@ -80,10 +90,25 @@ pub struct Caller {
 /// What a message brings to be assigned to a session.
 #[derive(Clone)]
 pub enum Ticket {
-    /// The value of `Mcp-Session-Id`, which `initialize` does not have yet (Streamable HTTP).
-    Header(Option<String>),
-    /// The session of the stream it came over (HTTP+SSE).
+    /// Its headers (Streamable HTTP).
+    Http(HttpTicket),
+    /// The session of the stream or pipe that it came over.
     Session(Arc<Session>),
+}
+
+/// The headers of Streamable HTTP that say where a message belongs, as they were sent.
+#[derive(Clone, Debug, Default)]
+pub struct HttpTicket {
+    /// `Mcp-Session-Id`, which `initialize` does not have yet (2025-03-26 to 2025-11-25).
+    pub session: Option<String>,
+    /// `MCP-Protocol-Version`.
+    pub version: Option<String>,
+    /// `Mcp-Method` (2026-07-28).
+    pub method: Option<String>,
+    /// `Mcp-Name` (2026-07-28).
+    pub name: Option<String>,
+    /// `Mcp-Param-*` (2026-07-28).
+    pub params: Arc<[ParamHeader]>,
 }
 
 impl Router {
@@ -91,7 +116,7 @@ impl Router {
     #[must_use]
     pub fn new(ports: Ports, options: Options, sessions: Sessions) -> Arc<Self> {
         let server = ports.upstream.view().name.into();
-        Arc::new(Self { ports, options, sessions, server })
+        Arc::new(Self { ports, options, sessions, stateless: OnceLock::new(), server })
     }
 
     /// The session table, for metrics.

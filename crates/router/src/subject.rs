@@ -12,6 +12,7 @@ use protocol::{ListEntry, ListKind, Message, Method, ProtocolVersion};
 
 use crate::Router;
 use crate::entry::Entry;
+use crate::envelope;
 use crate::handle::Arrival;
 
 /// A message with everything around it that policy may look at.
@@ -33,6 +34,11 @@ impl<'a> Subject<'a> {
             name: message.name(),
             uri: message.uri(),
         }
+    }
+
+    /// The message.
+    pub(crate) fn arrival(&self) -> &'a Arrival {
+        self.arrival
     }
 
     /// The same for an answer, which is judged as its question.
@@ -70,6 +76,21 @@ impl<'a> Subject<'a> {
         PolicyInput { result, ..self.input(Stage::Response) }
     }
 
+    /// The input for what travels inside the message but is a message of its own in other revisions;
+    /// what it says is still to be filled in.
+    pub(crate) fn companion_input<'b>(&'b self, stage: Stage, method: &'b str) -> PolicyInput<'b> {
+        PolicyInput {
+            method,
+            id: None,
+            tool: None,
+            resource: None,
+            prompt: None,
+            arguments: None,
+            params: None,
+            ..self.input(stage)
+        }
+    }
+
     /// The input for one entry of a list answer: the question is whether using it would be allowed.
     pub(crate) fn entry_input<'b>(
         &'b self,
@@ -83,31 +104,29 @@ impl<'a> Subject<'a> {
             ListKind::Prompts => (None, None, key),
         };
         PolicyInput {
-            method: kind.uses().as_str(),
-            id: None,
             tool,
             resource,
             prompt,
-            arguments: None,
-            params: None,
             size: entry.raw.len(),
             server: ServerView {
                 tool_description: entry.description.as_deref(),
                 tool_annotations: entry.annotations,
                 ..self.router.ports.upstream.view()
             },
-            ..self.input(Stage::List)
+            ..self.companion_input(Stage::List, kind.uses().as_str())
         }
     }
 
     fn session_view(&self) -> SessionView<'_> {
-        let session = &self.arrival.session;
-        let client = session.client();
+        let Arrival { message, session, client, request_count, .. } = self.arrival;
+        let client = client.as_deref().or_else(|| session.client());
+        let lasts = !session.is_stateless();
+        let version = envelope::spoken(message).or_else(|| session.negotiated());
         SessionView {
-            id: session.id().as_str(),
-            request_count: self.arrival.request_count,
-            started_at: session.started_at(),
-            protocol_version: session.negotiated().map(ProtocolVersion::as_str),
+            id: lasts.then(|| session.id().as_str()),
+            request_count: lasts.then_some(*request_count),
+            started_at: lasts.then(|| session.started_at()),
+            protocol_version: version.map(ProtocolVersion::as_str),
             client_name: client.map(|client| &*client.name),
             client_version: client.map(|client| &*client.version),
         }

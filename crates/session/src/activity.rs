@@ -10,6 +10,8 @@ use domain::Clock;
 pub(crate) struct Activity {
     clock: Arc<dyn Clock>,
     started: Instant,
+    /// How old the session was at `started`: zero unless another replica or process opened it.
+    lived: Duration,
     /// Nanoseconds from `started` to the last sign of life.
     last: AtomicU64,
     /// Messages under way, by [`Lane`].
@@ -26,17 +28,22 @@ pub(crate) enum Lane {
 }
 
 impl Activity {
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(clock: Arc<dyn Clock>, lived: Duration) -> Self {
         let started = clock.monotonic();
-        Self { clock, started, last: AtomicU64::new(0), in_flight: Default::default() }
+        Self { clock, started, lived, last: AtomicU64::new(0), in_flight: Default::default() }
     }
 
+    /// Time since the session opened, here or elsewhere.
     pub(crate) fn age(&self) -> Duration {
+        self.here().saturating_add(self.lived)
+    }
+
+    fn here(&self) -> Duration {
         self.clock.monotonic().saturating_duration_since(self.started)
     }
 
     pub(crate) fn touch(&self) {
-        let now = u64::try_from(self.age().as_nanos()).unwrap_or(u64::MAX);
+        let now = u64::try_from(self.here().as_nanos()).unwrap_or(u64::MAX);
         self.last.fetch_max(now, Ordering::Relaxed);
     }
 
@@ -45,7 +52,16 @@ impl Activity {
         if self.in_flight() > 0 {
             return Duration::ZERO;
         }
-        age.saturating_sub(Duration::from_nanos(self.last.load(Ordering::Relaxed)))
+        age.saturating_sub(self.lived).saturating_sub(self.last())
+    }
+
+    /// The last sign of life.
+    pub(crate) fn used(&self) -> Instant {
+        self.started + self.last()
+    }
+
+    fn last(&self) -> Duration {
+        Duration::from_nanos(self.last.load(Ordering::Relaxed))
     }
 
     /// Counts one more message unless `limit` of its lane are in flight; whether it was counted.

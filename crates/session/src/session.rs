@@ -1,16 +1,16 @@
 //! One client's visit.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use domain::{Agent, Clock, Connection, Identity, SessionId, SessionToken, Transport};
 use protocol::ProtocolVersion;
 use tokio::sync::Mutex;
 
 use crate::activity::{Activity, Lane};
-use crate::{Callbacks, Config, Outbox, Stream};
+use crate::{Config, Outbox, Questions, Replay, Sealed, Stream};
 
 /// What is known of a session when it opens.
 #[derive(Clone, Debug)]
@@ -32,10 +32,42 @@ pub struct Client {
     pub version: Arc<str>,
 }
 
-/// One client's visit, from its `initialize` (or its stream, over HTTP+SSE) to its end.
-pub struct Session {
+/// Under which names a session begins, and when it did.
+pub(crate) struct Birth {
     id: SessionId,
     token: SessionToken,
+    started_at: SystemTime,
+    /// How old it is already.
+    age: Duration,
+}
+
+impl Birth {
+    /// A new session.
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self {
+            id: SessionId::random(),
+            token: SessionToken::random(),
+            started_at: clock.wall(),
+            age: Duration::ZERO,
+        }
+    }
+
+    /// A session that another replica or process opened.
+    pub(crate) fn elsewhere(sealed: Sealed, token: SessionToken, clock: &dyn Clock) -> Self {
+        let age = clock.wall().duration_since(sealed.started_at).unwrap_or_default();
+        Self { id: sealed.id, token, started_at: sealed.started_at, age }
+    }
+}
+
+/// One client's visit, from its `initialize` (or its stream, over HTTP+SSE) to its end; or all those of stateless
+/// clients, together and without an end.
+pub struct Session {
+    id: SessionId,
+    /// The secret that the session began with.
+    token: SessionToken,
+    /// The secret that took its place.
+    announced: OnceLock<SessionToken>,
+    stateless: bool,
     opening: Opening,
     started_at: SystemTime,
     activity: Activity,
@@ -43,7 +75,8 @@ pub struct Session {
     negotiated: OnceLock<ProtocolVersion>,
     client: OnceLock<Client>,
     outbox: Outbox,
-    callbacks: Callbacks,
+    replay: Replay,
+    questions: Questions,
     handshake: Arc<Mutex<()>>,
     max_in_flight: usize,
     connection: Arc<dyn Connection>,
@@ -51,26 +84,36 @@ pub struct Session {
 
 impl Session {
     pub(crate) fn new(
+        birth: Birth,
         opening: Opening,
         config: &Config,
         clock: &Arc<dyn Clock>,
+        replayed: &Arc<AtomicUsize>,
         connection: Arc<dyn Connection>,
     ) -> Self {
         Self {
-            id: SessionId::random(),
-            token: SessionToken::random(),
+            id: birth.id,
+            token: birth.token,
+            announced: OnceLock::new(),
+            stateless: false,
             opening,
-            started_at: clock.wall(),
-            activity: Activity::new(Arc::clone(clock)),
+            started_at: birth.started_at,
+            activity: Activity::new(Arc::clone(clock), birth.age),
             requests: AtomicU64::new(0),
             negotiated: OnceLock::new(),
             client: OnceLock::new(),
             outbox: Outbox::new(config.queue_size),
-            callbacks: Callbacks::new(config.queue_size),
+            replay: Replay::new(config, Arc::clone(clock), replayed),
+            questions: Questions::new(config.queue_size),
             handshake: Arc::default(),
             max_in_flight: config.max_in_flight,
             connection,
         }
+    }
+
+    /// The session of all stateless clients.
+    pub(crate) fn shared(self, config: &Config) -> Self {
+        Self { stateless: true, max_in_flight: config.max_stateless, ..self }
     }
 
     /// The public name, for logs, policy and the audit log.
@@ -78,9 +121,26 @@ impl Session {
         &self.id
     }
 
-    /// The secret by which the client is recognised.
+    /// The secret by which the client is recognised. [`Sessions::announce`](crate::Sessions::announce) exchanges it
+    /// once.
     pub fn token(&self) -> &SessionToken {
-        &self.token
+        self.announced.get().unwrap_or(&self.token)
+    }
+
+    /// Exchanges the token; the first exchange stays.
+    pub(crate) fn rename(&self, token: SessionToken) {
+        self.announced.get_or_init(|| token);
+    }
+
+    /// Whether the token was exchanged.
+    pub(crate) fn is_announced(&self) -> bool {
+        self.announced.get().is_some()
+    }
+
+    /// Whether this stands for stateless clients (MCP 2026-07-28 over HTTP), any number of them. Its id and counts
+    /// then say nothing of any one client.
+    pub fn is_stateless(&self) -> bool {
+        self.stateless
     }
 
     /// How the client reaches the gateway.
@@ -118,12 +178,12 @@ impl Session {
         self.activity.touch();
     }
 
-    /// Counts one message and returns the new count. Each count is given out exactly once.
+    /// Counts one request and returns the new count. Each count is given out exactly once.
     pub fn count_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Messages of the session so far.
+    /// Requests of the session so far.
     pub fn request_count(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
@@ -180,14 +240,25 @@ impl Session {
         &self.outbox
     }
 
+    /// The events that the client can ask for again.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
     /// Requests of the server that wait for the client's answer.
-    pub fn callbacks(&self) -> &Callbacks {
-        &self.callbacks
+    pub fn questions(&self) -> &Questions {
+        &self.questions
     }
 
     /// The reading end of the [`Outbox`]; `None` while another stream has it.
     pub fn attach(self: &Arc<Self>) -> Option<Stream> {
         Stream::attach(self)
+    }
+
+    /// The reading end of the [`Outbox`], taken away from the stream that has it, which ends: for a client that
+    /// resumes a stream whose end was not noticed here.
+    pub fn take_over(self: &Arc<Self>) -> Stream {
+        Stream::take_over(self)
     }
 
     /// Tells everyone who waits on the session that it is over. Calling it again does nothing.
@@ -211,7 +282,13 @@ impl Session {
         let age = self.age();
         self.is_closed()
             || (!ttl.is_zero() && age >= ttl)
-            || (!idle.is_zero() && !self.outbox.attached() && self.activity.idle(age) >= idle)
+            || (!idle.is_zero() && self.activity.idle(age) >= idle && !self.outbox.attached())
+    }
+
+    /// The last sign of life, if the session is not in use now: no stream, nothing in flight.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        let idle = self.in_flight() == 0 && !self.outbox.attached();
+        idle.then(|| self.activity.used())
     }
 }
 

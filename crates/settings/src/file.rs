@@ -259,9 +259,7 @@ impl Reader<'_> {
             } else {
                 format!("the text `{}`", shortened(text))
             };
-            let remedy = if unavailable::value(&leaf.path, text) {
-                "it is not available in this version"
-            } else if kind.parse(text).is_some() && !matches!(kind, Kind::List(_)) {
+            let remedy = if kind.parse(text).is_some() && !matches!(kind, Kind::List(_)) {
                 "write it without quotes, as `true`, `false` or digits"
             } else {
                 ""

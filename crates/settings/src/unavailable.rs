@@ -1,4 +1,4 @@
-//! Keys and values of the contract whose feature this version does not have. They are refused: a key that is accepted and
+//! Keys of the contract whose feature this version does not have. They are refused: a key that is accepted and
 //! does nothing is worse than one that is missing.
 
 use crate::catalog::variable;
@@ -22,13 +22,6 @@ pub(crate) const KEYS: [(&str, &str); 12] = [
     ("upstream.circuit_breaker", "`upstream.retry` bounds attempts at a server that is down"),
 ];
 
-/// A key, one of its values in the contract.
-const VALUES: [(&str, &str); 3] = [
-    ("server.transport", "stdio"),
-    ("server.transport", "websocket"),
-    ("upstream.transport", "websocket"),
-];
-
 /// What to say of a key that is not in this version.
 pub(crate) fn key(path: &str) -> Option<String> {
     let (_, instead) = KEYS.iter().find(|(key, _)| *key == path)?;
@@ -46,9 +39,4 @@ pub(crate) fn of_variable(name: &str) -> Option<String> {
 
 fn text(path: &str, instead: &str) -> String {
     format!("`{path}` is not available in this version; remove it ({instead})")
-}
-
-/// Whether the contract has this value, but not this version.
-pub(crate) fn value(path: &str, value: &str) -> bool {
-    VALUES.contains(&(path, value))
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use domain::SystemClock;
 use observability::Output;
+use transport_http::Served;
 use upstream::UpstreamServer;
 
 use crate::Settings;
@@ -85,7 +86,12 @@ fn ports(settings: &Settings) -> [Port<'_>; 3] {
     let port = |key, address, port, opened| Port { key, address, port, opened };
     let listen = &server.listen;
     [
-        port("server.listen.port", listen.address.as_str(), listen.port, true),
+        port(
+            "server.listen.port",
+            listen.address.as_str(),
+            listen.port,
+            server.transport != Served::Stdio,
+        ),
         port("metrics.port", &metrics.address, metrics.port, metrics.enabled),
         port("health.port", &health.address, health.port, health.enabled),
     ]
@@ -136,12 +142,21 @@ fn session(settings: &Settings) -> Option<String> {
     })
 }
 
-fn logging(settings: &Settings) -> Option<String> {
+fn logging(settings: &Settings) -> Vec<String> {
     let logging = &settings.logging;
-    let nowhere = logging.output == Output::File && logging.file.path.as_os_str().is_empty();
-    nowhere.then(|| {
-        "`logging.file.path`: it is empty; name a file, for example `mcp-proxy.log`".to_owned()
-    })
+    let mut problems = Vec::new();
+    if logging.output == Output::File && logging.file.path.as_os_str().is_empty() {
+        problems.push(
+            "`logging.file.path`: it is empty; name a file, for example `mcp-proxy.log`".to_owned(),
+        );
+    }
+    if logging.output == Output::Stdout && settings.server.transport == Served::Stdio {
+        problems.push(
+            "`logging.output`: standard output carries the messages of the client over stdio; write `stderr` or `file`"
+                .to_owned(),
+        );
+    }
+    problems
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Answer, AuditEvent, BoxFuture, Connection, Decision, Failure, Inbox, Permit, Policy,
+    Answer, AuditEvent, BoxFuture, Connection, Decision, Failure, Inbox, Party, Permit, Policy,
     PolicyInput, Recorder, Revision, ServerView, Slot, Stage, Upstream, Verdict,
 };
 use protocol::{Message, Method, ProtocolVersion, encode};
@@ -39,7 +39,8 @@ pub type Scripted = BoxFuture<'static, Result<Answer, Failure>>;
 
 type Script = dyn Fn(Message, Arc<dyn Inbox>) -> Scripted + Send + Sync;
 
-/// A server that answers `initialize` as a server does and everything else by a script.
+/// A server that answers `initialize` as a server does, under the revision that the client asks for, and everything
+/// else by a script.
 pub struct ScriptedUpstream {
     script: Arc<Script>,
     connections: Arc<watch::Sender<Connections>>,
@@ -52,6 +53,8 @@ pub struct Connections {
     pub opened: usize,
     /// Connections closed.
     pub closed: usize,
+    /// Times that the client's own stream was opened.
+    pub listened: usize,
 }
 
 impl ScriptedUpstream {
@@ -75,6 +78,12 @@ impl ScriptedUpstream {
         drop(connections.wait_for(|connections| connections.closed >= count).await);
     }
 
+    /// Waits until the client's own stream was opened so many times.
+    pub async fn listened(&self, count: usize) {
+        let mut connections = self.connections.subscribe();
+        drop(connections.wait_for(|connections| connections.listened >= count).await);
+    }
+
     /// How many connections there were so far.
     #[must_use]
     pub fn connections(&self) -> Connections {
@@ -96,7 +105,7 @@ fn parsed(reply: Bytes) -> Answer {
 }
 
 impl Upstream for ScriptedUpstream {
-    fn connect(&self, inbox: Arc<dyn Inbox>) -> Arc<dyn Connection> {
+    fn connect(&self, inbox: Arc<dyn Inbox>, _: Party) -> Arc<dyn Connection> {
         self.connections.send_modify(|connections| connections.opened += 1);
         Arc::new(ScriptedConnection {
             script: Arc::clone(&self.script),
@@ -125,7 +134,9 @@ struct ScriptedConnection {
 impl Connection for ScriptedConnection {
     fn send(&self, _: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
         if message.method() == Some(Method::Initialize) {
-            let version = ProtocolVersion::LATEST;
+            let asked = message.protocol_version();
+            let version = asked.and_then(|asked| ProtocolVersion::from_str(&asked));
+            let version = version.unwrap_or(ProtocolVersion::LATEST_LEGACY);
             let text = format!(
                 r#"{{"protocolVersion":"{version}","capabilities":{{}},"serverInfo":{{"name":"scripted","version":"1"}}}}"#
             );
@@ -140,6 +151,10 @@ impl Connection for ScriptedConnection {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async { self.connections.send_modify(|connections| connections.closed += 1) })
+    }
+
+    fn listen(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async { self.connections.send_modify(|connections| connections.listened += 1) })
     }
 }
 

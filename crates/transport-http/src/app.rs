@@ -3,33 +3,46 @@
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use domain::{ErrorKind, Failure, Transport};
 use http::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
-    USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    RETRY_AFTER, USER_AGENT, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use router::{Caller, Reply, ReplyBody, Router};
+use router::{Caller, EventStream, Reply, ReplyBody, Router};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::config::{Config, Served};
-use crate::content::{self, Content, Events, Outgoing, Unread};
+use crate::content::{self, Content, Outgoing, Unread};
+use crate::events::Events;
 use crate::gate::{Gate, single};
 use crate::progress::{Phase, Progress, Turn};
 use crate::refusal::Refusal;
 use crate::{media, streamable};
 
-const MCP: &str = "/mcp";
-/// The endpoints of HTTP+SSE, which another crate serves.
-const SSE: [&str; 2] = ["/sse", "/message"];
 /// How much of `User-Agent` is recorded, in bytes.
 const USER_AGENT_BYTES: usize = 256;
 
-pub(crate) const SESSION_ID: HeaderName = HeaderName::from_static(protocol::header::SESSION_ID);
+/// After how many seconds a client that met a limit may come back (`Retry-After`, RFC 9110, section 10.2.3).
+const RETRY_SECONDS: &str = "1";
+
+const SESSION_ID: HeaderName = HeaderName::from_static(protocol::header::SESSION_ID);
+
+/// The transport whose endpoint a path is.
+fn transport_at(path: &str) -> Option<Transport> {
+    match path {
+        "/mcp" => Some(Transport::Http),
+        "/sse" | "/message" => Some(Transport::Sse),
+        "/ws" => Some(Transport::WebSocket),
+        _ => None,
+    }
+}
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -37,20 +50,20 @@ pub struct App(pub(crate) Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) router: Arc<Router>,
-    /// Messages that are handled after they were accepted with 202.
+    /// What no connection waits for: messages that were accepted with 202, requests whose client left, WebSockets.
     pub(crate) behind: TaskTracker,
     /// Cancelled when the time for shutting down is over, or cut short: whoever still works stops.
     pub(crate) abort: CancellationToken,
     gate: Gate,
     served: Served,
-    max_body: usize,
+    pub(crate) max_body: usize,
     security_headers: bool,
     sse: axum::Router,
 }
 
-/// What is served on the data port: Streamable HTTP by this crate, and `sse`, the routes `/sse` and `/message` of
-/// HTTP+SSE. A route finds its [`Caller`] among the extensions of the request, and the body complete and within the
-/// limit.
+/// What is served on the data port: Streamable HTTP and WebSocket by this crate, and `sse`, the routes `/sse` and
+/// `/message` of HTTP+SSE. A route finds its [`Caller`] among the extensions of the request, and the body complete and
+/// within the limit.
 #[must_use]
 pub fn app(router: Arc<Router>, config: &Config, sse: axum::Router) -> App {
     App(Arc::new(Shared {
@@ -67,6 +80,8 @@ pub fn app(router: Arc<Router>, config: &Config, sse: axum::Router) -> App {
 
 /// What is known of the client of one connection.
 pub(crate) struct Peer {
+    /// Its place among the connections, given back when nothing of the connection is left.
+    pub(crate) _place: Option<OwnedSemaphorePermit>,
     pub(crate) ip: Option<IpAddr>,
     /// The `User-Agent` of the first request, which is that of all others.
     pub(crate) user_agent: OnceLock<Arc<str>>,
@@ -106,8 +121,7 @@ impl App {
     ) -> Response<Outgoing> {
         let turn = Turn::begin(&peer.progress);
         let (parts, body) = request.into_parts();
-        let transport =
-            if SSE.contains(&parts.uri.path()) { Transport::Sse } else { Transport::Http };
+        let transport = transport_at(parts.uri.path()).unwrap_or(Transport::Http);
         let caller = peer.caller(transport, &parts.headers);
         let mut response = match self.route(&peer, &caller, parts, body).await {
             Ok(response) => response,
@@ -116,13 +130,13 @@ impl App {
                 self.refuse(&caller, refusal).await
             }
         };
-        self.finish(&peer, response.headers_mut());
+        self.finish(&peer, &mut response);
         response.map(|content| Outgoing::new(content, turn))
     }
 
     async fn route(
         &self,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         caller: &Caller,
         parts: Parts,
         body: Incoming,
@@ -131,18 +145,18 @@ impl App {
             return Err(Refusal::overloaded());
         }
         self.0.gate.check(&parts)?;
-        match parts.uri.path() {
-            MCP if self.0.served != Served::Sse => {
-                self.streamable(peer, caller, &parts, body).await
-            }
-            path if SSE.contains(&path) && self.0.served != Served::Http => {
-                self.other(peer, caller.clone(), parts, body).await
-            }
-            path => Err(Refusal::no_such_path(if path == MCP || SSE.contains(&path) {
-                "the transport of this path is off (`server.transport`)"
-            } else {
-                "nothing is served under this path: MCP is at `/mcp`, HTTP+SSE at `/sse`"
-            })),
+        let Some(transport) = transport_at(parts.uri.path()) else {
+            let message = "nothing is served under this path: MCP is at `/mcp`, HTTP+SSE at `/sse`, WebSocket at `/ws`";
+            return Err(Refusal::no_such_path(message));
+        };
+        if !self.0.served.admits(transport) {
+            let message = "the transport of this path is off (`server.transport`)";
+            return Err(Refusal::no_such_path(message));
+        }
+        match transport {
+            Transport::Sse => self.other(peer, caller.clone(), parts, body).await,
+            Transport::WebSocket => self.upgrade(peer, caller, parts),
+            Transport::Http | Transport::Stdio => self.streamable(peer, caller, &parts, body).await,
         }
     }
 
@@ -155,12 +169,12 @@ impl App {
     ) -> Result<Response<Content>, Refusal> {
         match parts.method {
             Method::POST => {
-                streamable::check_post(parts)?;
+                let ticket = streamable::check_post(parts)?;
                 let body = self.read(peer, parts, body).await?;
-                self.post(caller.clone(), parts, body).await
+                self.post(peer, caller.clone(), ticket, body).await
             }
-            Method::GET => self.listen(peer, parts),
-            Method::DELETE => self.delete(parts).await,
+            Method::GET => self.listen(peer, caller, parts),
+            Method::DELETE => self.delete(caller, parts).await,
             Method::OPTIONS => Ok(options(streamable::METHODS)),
             _ => Err(Refusal::method(streamable::METHODS)),
         }
@@ -188,12 +202,7 @@ impl App {
     }
 
     /// The body of a POST.
-    async fn read(
-        &self,
-        peer: &Peer,
-        parts: &Parts,
-        body: Incoming,
-    ) -> Result<bytes::Bytes, Refusal> {
+    async fn read(&self, peer: &Peer, parts: &Parts, body: Incoming) -> Result<Bytes, Refusal> {
         match single(parts, &CONTENT_TYPE)? {
             Some(content_type) if media::is_json(content_type) => {}
             Some(_) | None => {
@@ -216,12 +225,11 @@ impl App {
 
     /// Records a refusal and answers it.
     async fn refuse(&self, caller: &Caller, refusal: Refusal) -> Response<Content> {
-        let Refusal { status, failure, size, allow } = refusal;
+        let Refusal { status, failure, size, headers } = refusal;
         let status = Some(status.as_u16());
-        let mut response = respond(self.0.router.refuse(caller, failure, status, size).await);
-        if let Some(methods) = allow {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
-        }
+        let mut response =
+            respond(self.0.router.refuse(caller, failure, status, size).await, Events::plain);
+        response.headers_mut().extend(headers);
         response
     }
 
@@ -236,15 +244,21 @@ impl App {
     }
 
     /// The headers that every answer carries.
-    fn finish(&self, peer: &Peer, headers: &mut HeaderMap) {
+    fn finish(&self, peer: &Peer, response: &mut Response<Content>) {
+        let busy = response.status() == StatusCode::SERVICE_UNAVAILABLE;
+        let headers = response.headers_mut();
+        if busy {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_SECONDS));
+        }
         if peer.excess {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         if self.0.security_headers {
+            // First, as `entry` makes room for one more even if it adds none: each idle stream would keep that.
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
             headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
         }
     }
 }
@@ -266,16 +280,15 @@ pub(crate) fn empty(status: StatusCode) -> Response<Content> {
     response
 }
 
-/// The router's reply as HTTP.
-pub(crate) fn respond(reply: Reply) -> Response<Content> {
+/// The router's reply as HTTP; messages become events as `events` has it.
+pub(crate) fn respond(
+    reply: Reply,
+    events: impl FnOnce(EventStream) -> Events,
+) -> Response<Content> {
     let mut response = match reply.body {
         ReplyBody::Empty => Response::new(Content::Empty),
-        ReplyBody::Json(body) => {
-            let mut response = Response::new(Content::Full(body));
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
-            response
-        }
-        ReplyBody::Events(messages) => streamable::stream(Events::new(messages)),
+        ReplyBody::Json(body) => json(body),
+        ReplyBody::Events(messages) => streamable::stream(events(messages)),
     };
     *response.status_mut() =
         StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -283,5 +296,12 @@ pub(crate) fn respond(reply: Reply) -> Response<Content> {
     if let Some(session) = session {
         response.headers_mut().insert(SESSION_ID, session);
     }
+    response
+}
+
+/// A body of JSON.
+pub(crate) fn json(body: Bytes) -> Response<Content> {
+    let mut response = Response::new(Content::Full(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
     response
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::Span;
+use domain::{Span, Transport};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,8 @@ pub struct Config {
     /// The address that clients connect to.
     pub listen: Listen,
     /// Which endpoints are served: `http` is Streamable HTTP (`/mcp`), `sse` is HTTP+SSE of MCP 2024-11-05 (`/sse` and
-    /// `/message`), `all` is both.
+    /// `/message`), `websocket` is WebSocket (`/ws`), `all` is these three. `stdio` opens no port: the one client is the
+    /// process that started the gateway, and speaks over its standard input and output.
     pub transport: Served,
     /// Longest time to receive the body of a request, from the end of its headers. Then: status 408.
     pub read_timeout: Span,
@@ -60,13 +61,30 @@ pub struct Listen {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Served {
-    /// Streamable HTTP and HTTP+SSE.
+    /// Streamable HTTP, HTTP+SSE and WebSocket.
     #[default]
     All,
     /// Streamable HTTP alone.
     Http,
     /// HTTP+SSE alone.
     Sse,
+    /// WebSocket alone.
+    WebSocket,
+    /// One client, over standard input and output; no port.
+    Stdio,
+}
+
+impl Served {
+    /// Whether clients of that transport are served on the port.
+    pub(crate) fn admits(self, transport: Transport) -> bool {
+        match self {
+            Self::All => transport != Transport::Stdio,
+            Self::Http => transport == Transport::Http,
+            Self::Sse => transport == Transport::Sse,
+            Self::WebSocket => transport == Transport::WebSocket,
+            Self::Stdio => false,
+        }
+    }
 }
 
 /// Bounds on one request.

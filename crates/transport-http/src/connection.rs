@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use domain::ErrorKind;
+use futures_util::FutureExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -50,10 +51,10 @@ impl Speech {
     {
         let socket = Socket::new(stream, Arc::clone(&peer.progress), self.patience);
         let service = service_fn(|request| {
-            let answer = app.clone().answer(Arc::clone(&peer), request);
-            async { Ok::<_, Infallible>(answer.await) }
+            Box::pin(app.clone().answer(Arc::clone(&peer), request)).map(Ok::<_, Infallible>)
         });
-        let mut connection = pin!(self.http.serve_connection(TokioIo::new(socket), service));
+        let connection = self.http.serve_connection(TokioIo::new(socket), service);
+        let mut connection = pin!(connection.with_upgrades());
         let ended = tokio::select! {
             biased;
             ended = connection.as_mut() => ended,

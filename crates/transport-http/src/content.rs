@@ -1,22 +1,14 @@
 //! Bodies: reading the client's within its limit, writing the gateway's without copies.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
-use protocol::sse;
-use router::EventStream;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use crate::events::Events;
 use crate::progress::Turn;
-
-/// Time between two comments on a stream, quiet or not.
-pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Above this, events that are ready wait for the next write.
-const BATCH_BYTES: usize = 64 * 1024;
 
 /// Why a body was not read to its end.
 #[derive(Debug)]
@@ -120,75 +112,6 @@ impl Body for Outgoing {
             Content::Events(_) => SizeHint::new(),
             Content::Other(body) => body.size_hint(),
         }
-    }
-}
-
-/// Messages as server-sent events: what is ready leaves in one write, nothing waits for more, and comments show
-/// proxies that the stream is alive.
-pub(crate) struct Events {
-    messages: EventStream,
-    comments: Option<Interval>,
-    ended: bool,
-}
-
-impl Events {
-    pub(crate) fn new(messages: EventStream) -> Self {
-        Self { messages, comments: None, ended: false }
-    }
-
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut batch = Batch::default();
-        while !self.ended && batch.len() < BATCH_BYTES {
-            match self.messages.as_mut().poll_next(cx) {
-                Poll::Ready(Some(message)) => batch.push(&message),
-                Poll::Ready(None) => self.ended = true,
-                Poll::Pending => break,
-            }
-        }
-        if batch.len() > 0 {
-            return Poll::Ready(Some(batch.finish()));
-        }
-        if self.ended {
-            return Poll::Ready(None);
-        }
-        let comments = self.comments.get_or_insert_with(|| {
-            let mut comments = interval_at(Instant::now() + KEEP_ALIVE, KEEP_ALIVE);
-            comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            comments
-        });
-        ready!(comments.poll_tick(cx));
-        Poll::Ready(Some(Bytes::from_static(sse::KEEP_ALIVE)))
-    }
-}
-
-/// Encoded events; a single one, the usual case, is not copied.
-#[derive(Default)]
-struct Batch {
-    first: Bytes,
-    more: BytesMut,
-}
-
-impl Batch {
-    fn len(&self) -> usize {
-        self.first.len() + self.more.len()
-    }
-
-    fn push(&mut self, message: &[u8]) {
-        let event = sse::encode_message(message);
-        if self.first.is_empty() {
-            self.first = event;
-        } else {
-            self.more.extend_from_slice(&event);
-        }
-    }
-
-    fn finish(self) -> Bytes {
-        if self.more.is_empty() {
-            return self.first;
-        }
-        let mut all = BytesMut::from(self.first);
-        all.extend_from_slice(&self.more);
-        all.freeze()
     }
 }
 

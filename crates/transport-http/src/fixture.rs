@@ -1,18 +1,21 @@
 //! What the tests of this crate share: a gateway over scripted ports, and a client that says exactly what it is told.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use domain::{Agent, AuditEvent, Identity, Mode, SystemClock};
+use domain::{Agent, AuditEvent, Identity, Mode, SystemClock, Transport, Upstream};
+use futures_util::{StreamExt, stream};
 use observability::Metrics;
-use router::{Options, Ports, Router};
+use protocol::Message;
+use router::{Caller, Options, Ports, Router};
 use serde_json::Value;
-use session::Sessions;
-use testkit::ports::{AllowAll, MemoryRecorder, ScriptedUpstream};
+use session::{Keys, Session, Sessions};
+use testkit::ports::{AllowAll, MemoryRecorder, ScriptedUpstream, result};
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufStream, DuplexStream,
 };
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::Peer;
@@ -26,6 +29,11 @@ pub(crate) const USUAL: &str =
 pub(crate) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#;
 pub(crate) const CALL: &str =
     r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"echo"}}"#;
+/// A call of 2026-07-28, under the id `m`.
+pub(crate) const MODERN: &str = r#"{"jsonrpc":"2.0","id":"m","method":"tools/call","params":{"name":"echo","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+/// The headers that repeat it.
+pub(crate) const MIRRORED: &str =
+    "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: echo\r\n";
 pub(crate) const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
 pub(crate) struct Gateway {
@@ -48,11 +56,16 @@ impl Gateway {
         upstream: Arc<ScriptedUpstream>,
         sse: axum::Router,
     ) -> Self {
+        Self { upstream: Arc::clone(&upstream), ..Self::before(config, upstream, sse) }
+    }
+
+    /// A gateway before any server.
+    pub(crate) fn before(config: &Config, upstream: Arc<dyn Upstream>, sse: axum::Router) -> Self {
         let recorder = MemoryRecorder::default();
         let clock = Arc::new(SystemClock);
         let ports = Ports {
             policy: Arc::new(AllowAll),
-            upstream: Arc::clone(&upstream) as _,
+            upstream,
             recorder: Arc::new(recorder.clone()),
             metrics: Arc::new(Metrics::new("scripted").unwrap()),
             clock: Arc::clone(&clock) as _,
@@ -65,13 +78,15 @@ impl Gateway {
             capture_arguments: false,
             capture_responses: false,
         };
-        let sessions = Sessions::new(session::Config::default(), clock);
+        let settings = session::Config::default();
+        let keys = Keys::load(&settings).unwrap();
+        let sessions = Sessions::new(settings, clock, keys);
         let router = Router::new(ports, options, sessions);
         Self {
             app: app(Arc::clone(&router), config, sse),
             router,
             recorder,
-            upstream,
+            upstream: ScriptedUpstream::obliging(),
             shutdown: CancellationToken::new(),
             speech: Arc::new(Speech::from(config)),
         }
@@ -85,25 +100,42 @@ impl Gateway {
     /// A connection whose buffers hold so many bytes.
     pub(crate) fn connect_through(&self, buffer: usize) -> Client<DuplexStream> {
         let (near, far) = tokio::io::duplex(buffer);
-        let peer = Arc::new(Peer {
-            ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            user_agent: OnceLock::new(),
-            progress: Arc::new(Progress::default()),
-            draining: self.shutdown.child_token(),
-            excess: false,
-        });
+        let peer = self.peer();
         let (speech, app) = (Arc::clone(&self.speech), self.app.clone());
         tokio::spawn(async move { speech.serve(far, &app, peer).await });
         Client::over(near)
     }
 
+    /// A client of this machine.
+    pub(crate) fn peer(&self) -> Arc<Peer> {
+        Arc::new(Peer {
+            _place: None,
+            ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            user_agent: OnceLock::new(),
+            progress: Arc::new(Progress::default()),
+            draining: self.shutdown.child_token(),
+            excess: false,
+        })
+    }
+
     /// A connection with an initialized session, and its id.
     pub(crate) async fn session(&self) -> (Client<DuplexStream>, String) {
+        self.session_of("2025-11-25").await
+    }
+
+    /// The same under that revision.
+    pub(crate) async fn session_of(&self, version: &str) -> (Client<DuplexStream>, String) {
         let mut client = self.connect();
-        let answer = client.ask(&post(USUAL, INITIALIZE)).await;
+        let initialize = INITIALIZE.replace("2025-11-25", version);
+        let answer = client.ask(&post(USUAL, &initialize)).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let id = answer.header("mcp-session-id").unwrap().to_owned();
         (client, id)
+    }
+
+    /// The session of that id.
+    pub(crate) fn find(&self, id: &str) -> Option<Arc<Session>> {
+        self.router.find(id, &caller(Transport::Http))
     }
 
     /// The one row that there is, once there is one.
@@ -112,6 +144,64 @@ impl Gateway {
         assert_eq!(rows.len(), 1);
         rows.remove(0)
     }
+}
+
+/// A server whose answer to every call is a stream, told message by message.
+pub(crate) struct Story {
+    pub(crate) upstream: Arc<ScriptedUpstream>,
+    telling: mpsc::Sender<Message>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Story {
+    /// A story that goes on once for the first call.
+    pub(crate) fn new() -> Self {
+        let (telling, messages) = mpsc::channel::<Message>(1);
+        let (end, ended) = watch::channel(false);
+        let untold = Mutex::new(Some((messages, end)));
+        let upstream = ScriptedUpstream::new(move |message, _| {
+            let untold = untold.lock().unwrap().take();
+            Box::pin(async move {
+                let Some((messages, end)) = untold else { return Ok(result(&message, "{}")) };
+                let end = Ending(end);
+                let messages = stream::unfold((messages, end), |(mut messages, end)| async {
+                    Some((Ok(messages.recv().await?), (messages, end)))
+                });
+                Ok(domain::Answer::Stream(messages.boxed()))
+            })
+        });
+        Self { upstream, telling, ended }
+    }
+
+    /// The server sends this, as soon as what it sent before was taken.
+    pub(crate) async fn tell(&self, message: &str) {
+        let message = Message::parse(message.to_owned().into()).unwrap();
+        within(self.telling.send(message)).await.unwrap();
+    }
+
+    /// Waits until nobody listens to the story any more.
+    pub(crate) async fn is_dropped(&mut self) {
+        within(self.ended.wait_for(|ended| *ended)).await.unwrap();
+    }
+
+    /// Whether somebody listens, or may still begin to.
+    pub(crate) fn is_heard(&self) -> bool {
+        !*self.ended.borrow()
+    }
+}
+
+/// Tells when the answer is over or dropped.
+struct Ending(watch::Sender<bool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Who asks the router.
+pub(crate) fn caller(transport: Transport) -> Caller {
+    Caller { transport, source_ip: None, user_agent: None }
 }
 
 /// A `POST` of a message.
@@ -166,6 +256,11 @@ impl Answer {
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     pub(crate) fn over(stream: S) -> Self {
         Self { stream: BufStream::new(stream) }
+    }
+
+    /// The connection, for what is not HTTP.
+    pub(crate) fn into_stream(self) -> BufStream<S> {
+        self.stream
     }
 
     pub(crate) async fn send(&mut self, text: &str) {

@@ -150,6 +150,7 @@ impl Listener {
             tracing::debug!(%client, %error, "cannot set TCP_NODELAY");
         }
         let peer = Arc::new(Peer {
+            _place: Some(place),
             ip: Some(client.ip().to_canonical()),
             user_agent: OnceLock::new(),
             progress: Arc::new(Progress::default()),
@@ -157,10 +158,7 @@ impl Listener {
             excess,
         });
         let (app, speech) = (app.clone(), Arc::clone(&self.speech));
-        connections.spawn(async move {
-            speech.serve(stream, &app, peer).await;
-            drop(place);
-        });
+        connections.spawn(async move { speech.serve(stream, &app, peer).await });
     }
 
     /// A place for one connection, and whether it is one of the few for those that are told to come back later.

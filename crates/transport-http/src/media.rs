@@ -16,6 +16,10 @@ pub(crate) fn accepts(headers: &HeaderMap, media: &str) -> bool {
 }
 
 fn admits(range: &str, media: &str) -> bool {
+    // With every message, and nearly always so.
+    if range.trim_ascii() == media {
+        return true;
+    }
     let mut parts = range.split(';').map(str::trim_ascii);
     let Some(range) = parts.next() else { return false };
     let kind = media.split('/').next().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What the transport refuses on its own, before the router sees a message.
 
 use domain::{ErrorKind, Failure};
-use http::StatusCode;
+use http::header::{ALLOW, HeaderName};
+use http::{HeaderValue, StatusCode};
 
 /// A request that is not let through. [`App`](crate::App) records it and answers with a JSON-RPC error.
 #[derive(Debug)]
@@ -11,13 +12,13 @@ pub(crate) struct Refusal {
     pub(crate) failure: Failure,
     /// Bytes of the body that were read or announced.
     pub(crate) size: usize,
-    /// Methods for the header `Allow`.
-    pub(crate) allow: Option<&'static str>,
+    /// What the answer says besides.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refusal {
     fn new(status: StatusCode, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { status, failure: Failure::new(kind, message), size: 0, allow: None }
+        Self { status, failure: Failure::new(kind, message), size: 0, headers: Vec::new() }
     }
 
     /// The request does not fit the transport, in a way that has a status of its own.
@@ -28,6 +29,11 @@ impl Refusal {
     /// The request does not fit the transport: 400.
     pub(crate) fn bad(message: impl Into<String>) -> Self {
         Self::misfit(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// A header of 2026-07-28 that repeats the body cannot be read: 400.
+    pub(crate) fn mismatch(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, ErrorKind::HeaderMismatch, message)
     }
 
     /// Host or Origin is not allowed: 403.
@@ -43,7 +49,8 @@ impl Refusal {
     /// The path has other methods: 405.
     pub(crate) fn method(allow: &'static str) -> Self {
         let message = format!("the method is not served here: use one of {allow}");
-        Self { allow: Some(allow), ..Self::misfit(StatusCode::METHOD_NOT_ALLOWED, message) }
+        let headers = vec![(ALLOW, HeaderValue::from_static(allow))];
+        Self { headers, ..Self::misfit(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
     /// The session is unknown or over: 404, upon which the client initializes anew.
@@ -63,6 +70,13 @@ impl Refusal {
     pub(crate) fn overloaded() -> Self {
         let message = "too many open connections (`server.max_connections`): try again later";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorKind::Overloaded, message)
+    }
+
+    /// What the router refuses: the status of the failure.
+    pub(crate) fn of(failure: Failure) -> Self {
+        let status = StatusCode::from_u16(failure.kind.http_status());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { status, failure, size: 0, headers: Vec::new() }
     }
 
     /// The body did not come in time: 408.

@@ -8,10 +8,17 @@ use serde_json::json;
 use testkit::ports::{ScriptedUpstream, result};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::fixture::{CALL, Gateway, INITIALIZE, NOTE, USUAL, bare, in_session, post, within};
+use crate::fixture::{
+    self, CALL, Gateway, INITIALIZE, NOTE, USUAL, bare, in_session, post, within,
+};
 use crate::{Config, Security, Served};
 
+mod batches;
+mod eras;
+mod leaving;
 mod refusals;
+mod resumption;
+mod streaming;
 
 fn default() -> Gateway {
     Gateway::new(&Config::default(), ScriptedUpstream::obliging())
@@ -59,7 +66,7 @@ async fn events_leave_one_by_one() {
         Box::pin(async { Ok(domain::Answer::Stream(messages.boxed())) })
     });
     let gateway = Gateway::new(&Config::default(), upstream);
-    let (mut client, id) = gateway.session().await;
+    let (mut client, id) = gateway.session_of("2024-11-05").await;
     client.send(&post(&in_session(&id), CALL)).await;
     let note = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":1,"progress":1}}"#;
     let response = r#"{"jsonrpc":"2.0","id":"a","result":{"x":1}}"#;
@@ -91,7 +98,7 @@ async fn the_stream_of_a_session_carries_what_the_server_sends_on_its_own() {
         })
     });
     let gateway = Gateway::new(&Config::default(), upstream);
-    let (mut client, id) = gateway.session().await;
+    let (mut client, id) = gateway.session_of("2024-11-05").await;
     let get = bare("GET /mcp", &format!("Accept: text/event-stream\r\nMcp-Session-Id: {id}\r\n"));
     let mut listener = gateway.connect();
     listener.send(&get).await;
@@ -112,7 +119,7 @@ async fn the_stream_of_a_session_carries_what_the_server_sends_on_its_own() {
 #[tokio::test(start_paused = true)]
 async fn a_session_of_another_transport_is_unknown() {
     let gateway = default();
-    let caller = Caller { transport: Transport::Sse, source_ip: None, user_agent: None };
+    let caller = fixture::caller(Transport::Sse);
     let session = gateway.router.open(&caller).unwrap();
     let id = session.token().expose();
     let get = bare("GET /mcp", &format!("Mcp-Session-Id: {id}\r\n"));
@@ -122,7 +129,7 @@ async fn a_session_of_another_transport_is_unknown() {
         assert_eq!(answer.status, 404, "{request}");
         assert_eq!(answer.json()["error"]["data"]["kind"], "session_not_found");
     }
-    assert!(gateway.router.find(id).is_some());
+    assert!(gateway.router.find(id, &caller).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,14 +191,19 @@ async fn security_headers_can_be_switched_off() {
 #[tokio::test(start_paused = true)]
 async fn a_transport_that_is_off_says_which_key_turns_it_on() {
     let sse = axum::Router::new().route("/sse", axum::routing::get(|| async { "stream" }));
-    for (served, http, other) in
-        [(Served::All, 200, 200), (Served::Http, 200, 404), (Served::Sse, 404, 200)]
-    {
+    for (served, http, other, websocket) in [
+        (Served::All, 200, 200, 426),
+        (Served::Http, 200, 404, 404),
+        (Served::Sse, 404, 200, 404),
+        (Served::WebSocket, 404, 404, 426),
+        (Served::Stdio, 404, 404, 404),
+    ] {
         let config = Config { transport: served, ..Config::default() };
         let gateway = Gateway::with_sse(&config, ScriptedUpstream::obliging(), sse.clone());
         let answers = [
             (http, gateway.connect().ask(&post(USUAL, INITIALIZE)).await),
             (other, gateway.connect().ask(&bare("GET /sse", "")).await),
+            (websocket, gateway.connect().ask(&bare("GET /ws", "")).await),
         ];
         for (status, answer) in answers {
             assert_eq!(answer.status, status, "{served:?}");
@@ -243,7 +255,7 @@ async fn shutting_down_ends_streams_and_finishes_calls() {
     idle.ask(&bare("OPTIONS /mcp", "")).await;
 
     gateway.shutdown.cancel();
-    assert_eq!(within(listener.chunk()).await, None);
+    within(listener.rest()).await;
     assert!(idle.is_closed().await);
     release.send(()).unwrap();
     assert_eq!(within(caller.answer()).await.status, 200);

@@ -11,7 +11,7 @@ use observability::Metrics;
 use protocol::Message;
 use router::Ports;
 use serde_json::Value;
-use session::Sessions;
+use session::{Client, Keys, Sessions};
 use testkit::ports::{AllowAll, MemoryRecorder, ScriptedUpstream, result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -53,7 +53,8 @@ impl Gateway {
             capture_arguments: false,
             capture_responses: false,
         };
-        let router = Router::new(ports, options, Sessions::new(sessions, clock));
+        let keys = Keys::load(&sessions).unwrap();
+        let router = Router::new(ports, options, Sessions::new(sessions, clock, keys));
         let shutdown = CancellationToken::new();
         let options = Options { shutdown: shutdown.clone(), ..Options::default() };
         let routes = routes(Arc::clone(&router), options);
@@ -61,24 +62,33 @@ impl Gateway {
     }
 
     async fn ask(&self, method: &str, uri: &str, body: &'static str) -> Response {
-        let caller = Caller {
-            transport: Transport::Sse,
-            source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            user_agent: None,
-        };
-        let request = http::Request::builder().method(method).uri(uri).extension(caller);
+        let request = http::Request::builder().method(method).uri(uri).extension(caller());
         let request = request.body(Body::from(body)).unwrap();
         self.routes.clone().oneshot(request).await.unwrap()
     }
 
-    /// An open stream and the URI that takes the client's messages.
+    /// The session that takes messages at that URI.
+    fn session(&self, uri: &str) -> Arc<session::Session> {
+        self.router.find(uri.split_once('=').unwrap().1, &caller()).unwrap()
+    }
+
+    /// An open stream, as if its client had sent `initialize`, and the URI that takes the client's messages.
     async fn open(&self) -> (Events, String) {
         let response = self.ask("GET", "/sse", "").await;
         assert_eq!(response.status(), 200);
         let mut events = Events(Box::pin(response.into_body().into_data_stream()));
         let first = events.next().await.unwrap();
         let uri = first.strip_prefix("event: endpoint\ndata: ").unwrap().trim_end().to_owned();
+        assert!(self.session(&uri).set_client(Client { name: "c".into(), version: "1".into() }));
         (events, uri)
+    }
+}
+
+fn caller() -> Caller {
+    Caller {
+        transport: Transport::Sse,
+        source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        user_agent: None,
     }
 }
 
@@ -154,7 +164,7 @@ async fn a_stream_of_answers_leaves_one_by_one() {
 async fn messages_that_are_ready_leave_together_and_comments_fill_the_silence() {
     let gateway = Gateway::new(ScriptedUpstream::obliging());
     let (mut events, uri) = gateway.open().await;
-    let session = gateway.router.find(uri.split_once('=').unwrap().1).unwrap();
+    let session = gateway.session(&uri);
     for message in ["1", "2", "3"] {
         assert_eq!(session.outbox().push(message.into()).await, session::Pushed::Queued);
     }
@@ -199,7 +209,7 @@ async fn a_stream_that_is_never_read_ends_its_session_too() {
 async fn the_stream_ends_with_its_session() {
     let gateway = Gateway::new(ScriptedUpstream::obliging());
     let (mut events, uri) = gateway.open().await;
-    let session = gateway.router.find(uri.split_once('=').unwrap().1).unwrap();
+    let session = gateway.session(&uri);
     gateway.router.close(&session).await;
     assert_eq!(events.next().await, None);
 }

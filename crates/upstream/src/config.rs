@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use domain::{Secret, Span};
+use protocol::ProtocolVersion;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -37,8 +38,8 @@ const INHERITED: [&str; 17] = [
 pub struct Config {
     /// Name of the server in policy (`input.server.name`), metrics and the audit log.
     pub name: String,
-    /// Address of the server, `http://` or `https://`. Without a path, the address as given is
-    /// tried first, then the usual paths `/mcp` and `/sse`.
+    /// Address of the server, `http://` or `https://`, for a WebSocket `ws://` or `wss://`. Without a
+    /// path, the address as given is tried first, then the usual paths `/mcp` and `/sse`, or `/ws`.
     pub url: Option<String>,
     /// Program that is the server, and its arguments: started once for each client session and
     /// spoken to over standard input and output. The program is an absolute path or found on
@@ -46,13 +47,14 @@ pub struct Config {
     pub command: Vec<String>,
     /// Environment variables that `command` gets besides those of `env_allow`.
     pub env: BTreeMap<String, Secret<String>>,
-    /// Environment variables of the gateway that `command` inherits; it sees no other.
+    /// Environment variables of the gateway that `command` inherits; it sees no other, but
+    /// `MCP_PROXY_CHILD`, by which the gateway finds and ends what the program leaves behind.
     pub env_allow: Vec<String>,
     /// Working directory of `command`; that of the gateway when absent.
     pub cwd: Option<PathBuf>,
     /// How to speak to the server: `http` (Streamable HTTP), `sse` (HTTP+SSE of 2024-11-05),
-    /// `stdio`, or `auto`: `stdio` for a `command`, and for a `url` Streamable HTTP with HTTP+SSE
-    /// as the way back.
+    /// `websocket` (subprotocol `mcp`), `stdio`, or `auto`: `stdio` for a `command`, `websocket` for
+    /// a `ws://` or `wss://` url, and for any other Streamable HTTP with HTTP+SSE as the way back.
     pub transport: TransportKind,
     /// Longest wait for the answer of a request, or for the next event of a streamed answer.
     pub timeout: Span,
@@ -61,8 +63,12 @@ pub struct Config {
     /// Connecting and starting again, before a message was sent. What may have reached the server
     /// is never sent twice.
     pub retry: Retry,
-    /// Largest message from the server in bytes: a JSON answer, one event, or one line.
+    /// Largest message from the server in bytes: a JSON answer, one event, one WebSocket
+    /// message, or one line.
     pub max_message_bytes: usize,
+    /// Oldest revision of MCP that the server may settle on, for example `2025-06-18`: a server
+    /// that offers less is refused. Any revision when absent.
+    pub min_protocol_version: Option<String>,
 }
 
 impl Default for Config {
@@ -79,6 +85,7 @@ impl Default for Config {
             connection_pool: ConnectionPool::default(),
             retry: Retry::default(),
             max_message_bytes: 8 << 20,
+            min_protocol_version: None,
         }
     }
 }
@@ -94,6 +101,8 @@ pub enum TransportKind {
     Http,
     /// HTTP+SSE (2024-11-05).
     Sse,
+    /// WebSocket with the subprotocol `mcp`.
+    WebSocket,
     /// Standard input and output of a child process.
     Stdio,
 }
@@ -190,8 +199,15 @@ impl Config {
                     "`stdio` needs `upstream.command`, not a url",
                 );
             }
-            (None, Some(_), TransportKind::Http | TransportKind::Sse) => {
-                return invalid("upstream.transport", "`http` and `sse` need `upstream.url`");
+            (
+                None,
+                Some(_),
+                TransportKind::Http | TransportKind::Sse | TransportKind::WebSocket,
+            ) => {
+                return invalid(
+                    "upstream.transport",
+                    "`http`, `sse` and `websocket` need `upstream.url`",
+                );
             }
             (_, Some(program), _) if program.is_empty() => {
                 return invalid("upstream.command", "the program is empty");
@@ -220,6 +236,13 @@ impl Config {
             return invalid(
                 "upstream.retry.max_attempts",
                 "0 never connects; write 1 or more, or set `upstream.retry.enabled: false`",
+            );
+        }
+        let unknown = |name: &&String| ProtocolVersion::from_str(name).is_none();
+        if self.min_protocol_version.as_ref().filter(unknown).is_some() {
+            return invalid(
+                "upstream.min_protocol_version",
+                "no such revision of MCP; write for example `2025-06-18`",
             );
         }
         let bad = |name: &String| name.is_empty() || name.contains(['=', '\0']);

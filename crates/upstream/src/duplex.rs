@@ -1,39 +1,54 @@
-//! Servers that are spoken to over one pair of pipes: a child's standard input and output, or an
-//! event stream with POSTs (HTTP+SSE).
+//! Servers that are spoken to over one pair of pipes: a child's standard input and output, an event
+//! stream with POSTs (HTTP+SSE), or a WebSocket.
 //!
 //! Answers find their requests by our ids. A pair of pipes is a [`Wire`]; when it dies, the requests
 //! sent on it fail at once, and the next message opens another one and brings the server to where
 //! it was by repeating the client's `initialize` and `notifications/initialized`.
 
+mod request;
+mod shared_pipes;
 mod wire;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, Weak};
 
 use bytes::Bytes;
-use domain::{Answer, Failure, Inbox, MessageStream};
-use futures_util::stream;
+use child::Command;
+use domain::{Answer, Failure, Inbox};
 use protocol::{Kind, Message, Method};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::wire::{End, Out, Wire};
+pub(crate) use self::shared_pipes::{Lease, SharedPipes};
+pub(crate) use self::wire::{End, Out, QUEUE, Wire};
 use crate::failure;
+use crate::greeting::{Greeting, Words};
 use crate::http::HttpClient;
-use crate::ledger::{Abandon, Flight, Ledger, Piece, cancellation, lock};
+use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation, lock};
+use crate::questions::Questions;
 use crate::server::{GRACE, Shared};
-use crate::session::Miss;
-use crate::stdio::ServerCommand;
+use crate::session::{Miss, Owner};
 use crate::target::Target;
+use crate::tools::SeenTools;
+use crate::websocket::WebSocketClient;
 
 /// How a pair of pipes is made.
 #[derive(Clone)]
 pub(crate) enum Dialler {
     /// By starting a child process.
-    Child(Arc<ServerCommand>),
+    Child(Arc<Command>),
     /// By opening an event stream.
     Events(Arc<HttpClient>, Target),
+    /// By opening a WebSocket.
+    Socket(Arc<WebSocketClient>, Target),
+}
+
+impl Dialler {
+    /// Whether the other end runs on its own, whoever is connected to it.
+    fn is_remote(&self) -> bool {
+        !matches!(self, Self::Child(_))
+    }
 }
 
 /// The upstream side of one session over a pair of pipes.
@@ -46,7 +61,9 @@ pub(crate) struct Duplex {
     current: SyncMutex<Option<Arc<Wire>>>,
     /// Held while a wire is being made.
     making: Mutex<Making>,
-    greeting: SyncMutex<Greeting>,
+    greeting: Greeting,
+    tools: Arc<SeenTools>,
+    questions: Arc<Questions>,
     /// Wires that died or could not be made since the last answer.
     failures: Arc<AtomicU32>,
     stop: CancellationToken,
@@ -62,35 +79,23 @@ struct Making {
     done: bool,
 }
 
-/// What a server must be told before anything else.
-#[derive(Clone, Default)]
-struct Greeting {
-    /// The client's `initialize`, once it was answered.
-    initialize: Option<Message>,
-    /// The client's `notifications/initialized`.
-    initialized: Option<Bytes>,
-}
-
 impl Duplex {
-    /// A session that has opened nothing. Everything it opens ends with `stop`.
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        dialler: Dialler,
-        inbox: &Arc<dyn Inbox>,
-        stop: &CancellationToken,
-    ) -> Arc<Self> {
+    /// A session that has opened nothing. Everything it opens ends with its owner.
+    pub(crate) fn new(owner: &Owner, dialler: Dialler, updates: Updates) -> Arc<Self> {
         Arc::new_cyclic(|this: &Weak<Self>| {
             let that = this.clone();
             Self {
-                shared: Arc::clone(shared),
+                shared: Arc::clone(&owner.shared),
                 dialler,
-                inbox: Arc::clone(inbox),
-                ledger: Ledger::new(shared.protocol_errors()),
+                inbox: Arc::clone(&owner.inbox),
+                ledger: owner.ledger(updates),
                 current: SyncMutex::default(),
                 making: Mutex::default(),
-                greeting: SyncMutex::default(),
+                greeting: Greeting::of(owner.handshake.as_ref()),
+                tools: Arc::clone(&owner.tools),
+                questions: Arc::clone(&owner.questions),
                 failures: Arc::default(),
-                stop: stop.clone(),
+                stop: owner.stop.clone(),
                 abandon: Arc::new(move |own| {
                     if let Some(duplex) = that.upgrade() {
                         duplex.tell_cancelled(own);
@@ -101,30 +106,45 @@ impl Duplex {
         })
     }
 
-    /// Makes the first pair of pipes.
-    pub(crate) async fn open(&self) -> Result<(), Miss> {
-        let opened = timeout(self.shared.timeout(), self.wire(false)).await;
+    /// How the session began.
+    pub(crate) fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// Makes the first pair of pipes, for this message.
+    pub(crate) async fn open(&self, message: &Message) -> Result<(), Miss> {
+        let greet = message.method() != Some(Method::Initialize);
+        let opened = timeout(self.shared.timeout(), self.wire(greet)).await;
         opened.map_err(|_| self.late())?.map(drop)
     }
 
     /// Passes a message on.
-    pub(crate) async fn send(&self, message: &Message) -> Result<Answer, Failure> {
+    pub(crate) async fn send(&self, lane: Lane, message: &Message) -> Result<Answer, Failure> {
         match message.kind() {
-            Kind::Request => self.request(message).await,
+            Kind::Request => self.request(lane, message).await,
             Kind::Notification if message.method() == Some(Method::Cancelled) => {
-                let Some(own) = self.ledger.cancel(message) else { return Ok(Answer::Accepted) };
+                let cancelled = self.ledger.cancel(lane, message);
+                let Some((own, _)) = cancelled else { return Ok(Answer::Accepted) };
                 self.reply(message.with_cancelled_id(&own.to_string())).await
             }
             Kind::Notification => {
-                if message.method() == Some(Method::Initialized) {
-                    lock(&self.greeting).initialized = Some(message.bytes().clone());
-                }
                 let deadline = self.shared.deadline();
                 let wire = self.wire_until(deadline, true).await.map_err(Failure::unsent)?;
-                self.put(&wire, message.bytes().clone(), deadline).await?;
+                let put = self.put(&wire, message.bytes().clone(), deadline).await;
+                put.map_err(Miss::into_failure)?;
+                if message.method() == Some(Method::Initialized) {
+                    self.greeting.initialized(message);
+                }
                 Ok(Answer::Accepted)
             }
             Kind::Response | Kind::Error => self.reply(message.bytes().clone()).await,
+        }
+    }
+
+    /// Ends what a session has in flight on pipes that others go on using.
+    fn leave(self: &Arc<Self>, lane: Lane) {
+        for own in self.ledger.leave(lane) {
+            Arc::clone(self).tell_cancelled(own);
         }
     }
 
@@ -142,89 +162,8 @@ impl Duplex {
     pub(crate) async fn reply(&self, body: Bytes) -> Result<Answer, Failure> {
         let wire = lock(&self.current).clone();
         let wire = wire.ok_or_else(|| failure::broken("the server is not connected").unsent())?;
-        self.put(&wire, body, self.shared.deadline()).await?;
-        Ok(Answer::Accepted)
-    }
-
-    async fn request(&self, message: &Message) -> Result<Answer, Failure> {
-        let deadline = self.shared.deadline();
-        let initialize = message.method() == Some(Method::Initialize);
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let mut flight = self.ledger.enter(message)?;
-            flight.hold(self.shared.slot(deadline).await?);
-            let wire = self.wire_until(deadline, !initialize).await;
-            // An earlier try may have written it.
-            let wire = wire.map_err(|failure| Failure { unsent: tries == 1, ..failure })?;
-            if !initialize {
-                flight.arm(&self.abandon);
-            }
-            let piece = self.ask(&wire, message, &mut flight, deadline).await;
-            match piece? {
-                Piece::Update(update) => return Ok(Answer::Stream(self.stream(update, flight))),
-                Piece::End(Ok(answer)) => {
-                    self.failures.store(0, Ordering::Relaxed);
-                    if initialize && answer.kind() == Kind::Response {
-                        lock(&self.greeting).initialize = Some(message.clone());
-                    }
-                    return Ok(Answer::Message(answer));
-                }
-                // A child that ended before it was initialised has done nothing.
-                Piece::End(Err(_))
-                    if initialize
-                        && wire.is_dead()
-                        && matches!(self.dialler, Dialler::Child(_))
-                        && tries < self.shared.config().retry.attempts() => {}
-                Piece::End(Err(failure)) => return Err(failure),
-            }
-        }
-    }
-
-    /// Sends a request on a wire and waits for the first piece of its answer, up to the deadline.
-    async fn ask(
-        &self,
-        wire: &Arc<Wire>,
-        message: &Message,
-        flight: &mut Flight,
-        deadline: Instant,
-    ) -> Result<Piece, Failure> {
-        let own = flight.own();
-        self.ledger.sent_on(own, wire.id());
-        let body = message.with_id(&own.to_string());
-        let sent = tokio::select! {
-            biased;
-            sent = self.put(wire, body, deadline) => sent,
-            // The answer can be faster than the word that the message was taken.
-            piece = flight.next() => return Ok(piece),
-        };
-        if let Err(failure) = sent {
-            flight.settle();
-            return Ok(Piece::End(Err(failure)));
-        }
-        timeout_at(deadline, flight.next()).await.map_err(|_| self.late())
-    }
-
-    /// The pieces of an answer that did not begin with its end.
-    fn stream(&self, first: Message, flight: Flight) -> MessageStream {
-        let limit = self.shared.timeout();
-        let late = self.late();
-        let rest = stream::unfold(Some(flight), move |flight| {
-            let late = late.clone();
-            async move {
-                let mut flight = flight?;
-                match timeout(limit, flight.next()).await {
-                    Ok(Piece::Update(update)) => Some((Ok(update), Some(flight))),
-                    Ok(Piece::End(end)) => Some((end, None)),
-                    Err(_) => Some((Err(late), None)),
-                }
-            }
-        });
-        Box::pin(futures_util::StreamExt::chain(stream::iter([Ok(first)]), rest))
-    }
-
-    async fn put(&self, wire: &Wire, body: Bytes, deadline: Instant) -> Result<(), Failure> {
-        timeout_at(deadline, wire.put(body)).await.map_err(|_| self.late())?
+        let put = self.put(&wire, body, self.shared.deadline()).await;
+        put.map_err(Miss::into_failure).map(|()| Answer::Accepted)
     }
 
     async fn wire_until(&self, deadline: Instant, greet: bool) -> Result<Arc<Wire>, Failure> {
@@ -255,16 +194,16 @@ impl Duplex {
                 sleep(retry.delay(failures)).await;
             }
             making.count += 1;
-            match self.make(making.count, greet).await {
+            match Box::pin(self.make(making.count, greet)).await {
                 Ok(wire) => {
                     self.shared.reached();
                     making.done = true;
                     return Ok(wire);
                 }
                 Err(Miss::NotHere(failure)) => return Err(Miss::NotHere(failure)),
-                Err(Miss::Failed(failure)) => {
+                Err(Miss::Failed(failure) | Miss::NotTaken(failure)) => {
                     drop(lock(&self.current).take());
-                    if matches!(self.dialler, Dialler::Events(..)) {
+                    if self.dialler.is_remote() {
                         self.shared.lost(&failure);
                     }
                     self.failures.fetch_add(1, Ordering::Relaxed);
@@ -287,40 +226,47 @@ impl Duplex {
                 started.inspect_err(|failure| self.shared.lost(failure))?
             }
             Dialler::Events(client, target) => crate::sse::open(client, target, &end, stop).await?,
+            Dialler::Socket(client, target) => {
+                crate::websocket::open(client, target, &end, stop).await?
+            }
         };
         let wire = Arc::new(wire);
         *lock(&self.current) = Some(Arc::clone(&wire));
-        let greeting = lock(&self.greeting).clone();
-        if let Some(initialize) = greeting.initialize.filter(|_| greet) {
-            self.greet(&wire, &initialize, greeting.initialized).await?;
+        if let Some(words) = self.greeting.words().filter(|_| greet) {
+            let greeted = self.greet(&wire, words).await;
+            self.inbox.lost_session(greeted.is_ok());
+            greeted?;
             tracing::info!(server = self.shared.name(), "connected to the server again");
         }
-        if matches!(self.dialler, Dialler::Events(..)) {
+        if self.dialler.is_remote() {
             self.watch(&end);
         }
         Ok(wire)
     }
 
     /// Repeats the client's opening words on a new wire.
-    async fn greet(
-        &self,
-        wire: &Arc<Wire>,
-        initialize: &Message,
-        initialized: Option<Bytes>,
-    ) -> Result<(), Failure> {
-        let deadline = self.shared.deadline();
-        let mut flight = self.ledger.enter_own();
-        match self.ask(wire, initialize, &mut flight, deadline).await? {
-            Piece::End(Ok(answer)) if answer.kind() == Kind::Response => {}
-            Piece::End(Err(failure)) => return Err(failure),
-            Piece::End(Ok(_)) | Piece::Update(_) => {
-                return Err(failure::unreachable("the server refused to be initialised again"));
-            }
+    async fn greet(&self, wire: &Arc<Wire>, words: Words) -> Result<(), Failure> {
+        let answer = self.ask_own(wire, &words.initialize).await?;
+        if answer.kind() != Kind::Response {
+            return Err(failure::not_again());
         }
-        match initialized {
-            Some(initialized) => self.put(wire, initialized, deadline).await,
-            None => Ok(()),
+        self.greeting.answered(&self.shared, &words.initialize, &answer)?;
+        if let Some(initialized) = words.initialized {
+            let put = self.put(wire, initialized, self.shared.deadline()).await;
+            put.map_err(Miss::into_failure)?;
+            self.compare_tools(Arc::clone(wire));
         }
+        Ok(())
+    }
+
+    /// Looks in the background whether the server has other tools than before.
+    fn compare_tools(&self, wire: Arc<Wire>) {
+        let (this, tools, stop) = (self.this.clone(), Arc::clone(&self.tools), self.stop.clone());
+        let compare = async move {
+            let Some(duplex) = this.upgrade() else { return };
+            tools.compare(async |list: &Message| duplex.ask_own(&wire, list).await).await;
+        };
+        tokio::spawn(async move { stop.run_until_cancelled(compare).await });
     }
 
     /// Opens another wire when this one dies: the server may have something to say meanwhile.
@@ -332,7 +278,7 @@ impl Duplex {
         let come_back = async move {
             over.cancelled().await;
             let Some(duplex) = this.upgrade() else { return };
-            if lock(&duplex.greeting).initialize.is_some()
+            if duplex.greeting.words().is_some()
                 && let Err(miss) = duplex.wire(true).await
             {
                 tracing::debug!(error = %miss.into_failure(), "the server did not come back");
@@ -355,7 +301,7 @@ impl Duplex {
     }
 
     fn late(&self) -> Failure {
-        let silent = matches!(self.dialler, Dialler::Child(_))
+        let silent = !self.dialler.is_remote()
             && lock(&self.current).as_ref().is_some_and(|wire| wire.is_silent());
         let late = if silent { failure::silent } else { failure::timeout };
         late(self.shared.timeout(), self.shared.name())

@@ -23,6 +23,9 @@ pub enum Error {
         /// What is wrong with the value.
         what: &'static str,
     },
+    /// The command cannot be started.
+    #[error("`upstream.command` cannot be used: {0}")]
+    Command(#[from] child::Error),
     /// The TLS client could not be set up.
     #[error("tls for `upstream.url` cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

@@ -30,8 +30,8 @@ pub(crate) fn protocol(detail: impl Display) -> Failure {
 
 /// The answer is over `upstream.max_message_bytes`.
 pub(crate) fn too_large(limit: usize) -> Failure {
-    let detail = format!("message of the server is over `upstream.max_message_bytes` ({limit})");
-    Failure::new(UPSTREAM, "the server's answer is too large").detail(detail)
+    let text = format!("the server's answer is over {limit} bytes (`upstream.max_message_bytes`)");
+    Failure::new(UPSTREAM, text)
 }
 
 /// No answer in time.
@@ -66,10 +66,26 @@ pub(crate) fn is_refusal(failure: &Failure) -> bool {
     failure.message == NOT_MCP || status.is_some_and(|code| !passing(code))
 }
 
-/// The server no longer knows the session it minted.
+/// The server no longer knows the session it minted, and did not take the message.
 pub(crate) fn forgotten() -> Failure {
-    let text = "the server has ended this session: send `initialize` to open a new one";
-    Failure::new(ErrorKind::SessionNotFound, text)
+    Failure::new(UPSTREAM, "the server has forgotten this session; try again")
+}
+
+/// A server that has forgotten a session does not open it again.
+pub(crate) fn not_again() -> Failure {
+    Failure::new(UPSTREAM, "the server has forgotten this session and refuses to open it again")
+}
+
+/// The server is older than is allowed.
+pub(crate) fn too_old(settled: &str, least: &str) -> Failure {
+    let text =
+        format!("the server speaks MCP {settled}, and {least} is the oldest that is allowed");
+    Failure::new(UPSTREAM, text.clone()).detail(format!("{text} (`upstream.min_protocol_version`)"))
+}
+
+/// Updates of a subscription were lost because nobody read them in time.
+pub(crate) fn too_slow() -> Failure {
+    Failure::new(UPSTREAM, "updates came faster than they were read: subscribe again")
 }
 
 /// The child process has exited.

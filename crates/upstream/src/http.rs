@@ -16,6 +16,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
+use hyper_rustls::builderstates::WantsProtocols1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -62,16 +63,7 @@ thread_local! {
 impl HttpClient {
     /// A client with an empty pool; nothing is dialled.
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.enforce_http(false);
-        tcp.set_keepalive(Some(Duration::from_secs(60)));
-        let https = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(rustls::crypto::aws_lc_rs::default_provider())?
-            .https_or_http()
-            .enable_http1()
-            .enable_http2()
-            .wrap_connector(tcp);
+        let https = tls()?.enable_http1().enable_http2().wrap_connector(tcp());
         let ConnectionPool { max_idle, idle_timeout, .. } = config.connection_pool;
         let keep = if idle_timeout.duration().is_zero() { 0 } else { max_idle };
         let pool = || {
@@ -141,6 +133,21 @@ impl HttpClient {
             Err(error) => Err(failure::broken(failure::chain(&*error))),
         }
     }
+}
+
+/// Makes connections.
+pub(crate) fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    tcp.set_keepalive(Some(Duration::from_secs(60)));
+    tcp
+}
+
+/// TLS over them where the address asks for it, with the roots of the web.
+pub(crate) fn tls() -> Result<HttpsConnectorBuilder<WantsProtocols1>, Error> {
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    Ok(HttpsConnectorBuilder::new().with_provider_and_webpki_roots(provider)?.https_or_http())
 }
 
 /// A POST of one message.

@@ -2,27 +2,32 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use domain::{BoxFuture, Clock, Connection, Failure, Health, Inbox, Probe, ServerView, Upstream};
+use child::Children;
+use domain::{
+    BoxFuture, Clock, Connection, Failure, Health, Inbox, Party, Probe, ServerView, Upstream,
+};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::duplex::SharedPipes;
 use crate::health::LastSeen;
 use crate::route::Route;
 use crate::session::Session;
 use crate::throttle::ProtocolErrors;
 use crate::{Config, Error, failure};
 
-/// How long the server gets to take note of an end before it is left, or killed.
+/// How long the server gets to take note of an end before it is left.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// An MCP server behind the gateway, by URL or by command.
 ///
 /// Each client session gets a [`Connection`] of its own, with its own session at the server (its
-/// own event stream, its own child process); the pool of HTTP connections is shared.
+/// own event stream, its own child process); the pool of HTTP connections is shared, and so is the
+/// one pair of pipes for messages that need no session (2026-07-28).
 pub struct UpstreamServer {
     shared: Arc<Shared>,
 }
@@ -32,11 +37,18 @@ pub(crate) struct Shared {
     config: Config,
     clock: Arc<dyn Clock>,
     routes: Vec<Route>,
-    /// The route that worked last.
+    /// For each route, the pipes that all sessions share.
+    pipes: Vec<Arc<SharedPipes>>,
+    /// Sessions so far.
+    sessions: AtomicU64,
+    /// Whether it was said that the server is older than its clients.
+    old: AtomicBool,
+    /// The route that worked last; an index beyond them before any did.
     best: AtomicUsize,
     slots: Option<Arc<Semaphore>>,
     health: LastSeen,
     protocol_errors: Arc<ProtocolErrors>,
+    children: Arc<Children>,
 }
 
 impl UpstreamServer {
@@ -56,11 +68,15 @@ impl UpstreamServer {
         let routes = Route::all(&config, &environment)?;
         let limit = config.connection_pool.max_open;
         let shared = Shared {
+            pipes: routes.iter().map(|_| Arc::default()).collect(),
             routes,
-            best: AtomicUsize::new(0),
+            sessions: AtomicU64::new(0),
+            old: AtomicBool::new(false),
+            best: AtomicUsize::new(usize::MAX),
             slots: (limit > 0).then(|| Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)))),
             health: LastSeen::new(&config.name),
             protocol_errors: Arc::new(ProtocolErrors::new(&clock)),
+            children: Arc::default(),
             config,
             clock,
         };
@@ -73,15 +89,21 @@ impl UpstreamServer {
     pub async fn check(&self) {
         let Some(route) = self.shared.route() else { return };
         let checked = match route {
-            Route::Http(_, target) | Route::Sse(_, target) => match target.host_and_port() {
-                Some(address) => match timeout(GRACE, TcpStream::connect(address)).await {
-                    Ok(Ok(_)) => Ok(()),
-                    Ok(Err(error)) => Err(format!("{}: {error}", target.shown())),
-                    Err(_) => Err(format!("{}: no connection within {GRACE:?}", target.shown())),
-                },
-                None => Err(format!("{} has no host", target.shown())),
-            },
-            Route::Stdio(command) => command.check(),
+            Route::Http(_, target) | Route::Sse(_, target) | Route::WebSocket(_, target) => {
+                match target.host_and_port() {
+                    Some(address) => match timeout(GRACE, TcpStream::connect(address)).await {
+                        Ok(Ok(_)) => Ok(()),
+                        Ok(Err(error)) => Err(format!("{}: {error}", target.shown())),
+                        Err(_) => {
+                            Err(format!("{}: no connection within {GRACE:?}", target.shown()))
+                        }
+                    },
+                    None => Err(format!("{} has no host", target.shown())),
+                }
+            }
+            Route::Stdio(command) => {
+                command.check().map_err(|error| Error::from(error).to_string())
+            }
         };
         match checked {
             Ok(()) => self.shared.reached(),
@@ -95,17 +117,24 @@ impl UpstreamServer {
     pub fn protocol_errors(&self) -> u64 {
         self.shared.protocol_errors.count()
     }
+
+    /// Child processes that were started for `upstream.command` and of which something is left.
+    #[must_use]
+    pub fn children(&self) -> usize {
+        self.shared.children.count()
+    }
 }
 
 impl Upstream for UpstreamServer {
-    fn connect(&self, inbox: Arc<dyn Inbox>) -> Arc<dyn Connection> {
-        Arc::new(Session::new(Arc::clone(&self.shared), inbox))
+    fn connect(&self, inbox: Arc<dyn Inbox>, party: Party) -> Arc<dyn Connection> {
+        Arc::new(Session::new(Arc::clone(&self.shared), inbox, party))
     }
 
     fn view(&self) -> ServerView<'_> {
         let (transport, url) = match self.shared.route() {
             Some(Route::Http(_, target)) => ("http", Some(target.shown())),
             Some(Route::Sse(_, target)) => ("sse", Some(target.shown())),
+            Some(Route::WebSocket(_, target)) => ("websocket", Some(target.shown())),
             Some(Route::Stdio(_)) | None => ("stdio", None),
         };
         ServerView {
@@ -151,6 +180,11 @@ impl Shared {
         Instant::now() + self.timeout()
     }
 
+    /// The child processes.
+    pub(crate) fn children(&self) -> &Arc<Children> {
+        &self.children
+    }
+
     /// Where protocol errors of the server are counted.
     pub(crate) fn protocol_errors(&self) -> &Arc<ProtocolErrors> {
         &self.protocol_errors
@@ -158,7 +192,18 @@ impl Shared {
 
     /// The route that worked last, else the first to try.
     fn route(&self) -> Option<&Route> {
+        self.found_route().or_else(|| self.routes.first())
+    }
+
+    fn found_route(&self) -> Option<&Route> {
         self.routes.get(self.best.load(Ordering::Relaxed))
+    }
+
+    /// The route that worked last, else every one that may.
+    pub(crate) fn likely_routes(&self) -> impl Iterator<Item = &Route> {
+        let found = self.found_route();
+        let all = if found.is_none() { self.routes.iter() } else { [].iter() };
+        found.into_iter().chain(all)
     }
 
     /// The routes to try, the one that worked last first.
@@ -166,6 +211,24 @@ impl Shared {
         let best = self.best.load(Ordering::Relaxed);
         let others = self.routes.iter().enumerate().filter(move |(index, _)| *index != best);
         self.routes.get(best).map(|route| (best, route)).into_iter().chain(others)
+    }
+
+    /// The pipes that all sessions share, for routes that are pipes.
+    pub(crate) fn pipes(&self, route: usize) -> Option<&Arc<SharedPipes>> {
+        self.pipes.get(route)
+    }
+
+    /// A number for one more session.
+    pub(crate) fn session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The server settled on a revision older than the one it was asked for.
+    pub(crate) fn downgraded(&self, asked: &str, settled: &str) {
+        if !self.old.swap(true, Ordering::Relaxed) {
+            let server = self.name();
+            tracing::warn!(server, asked, settled, "the server speaks an older revision of MCP");
+        }
     }
 
     /// Notes the route that worked.

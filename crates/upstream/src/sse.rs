@@ -48,10 +48,7 @@ async fn announced(
     let response = client.send(target, || get_events(target, HeaderMap::new())).await?;
     let status = response.status();
     if !status.is_success() {
-        let failure = failure::status(status, format!("GET {}", target.shown()));
-        // The server is there, and may be busy: only then is the way itself not in doubt.
-        let busy = status.is_server_error() || status.as_u16() == 429;
-        return Err(if busy { Miss::Failed(failure) } else { Miss::NotHere(failure) });
+        return Err(Miss::of_status(status, target));
     }
     if Media::of(response.headers()) != Media::Events {
         let detail = format!("GET {} brought no event stream", target.shown());

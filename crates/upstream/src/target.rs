@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::Error;
 
-/// One `http` or `https` address. Its displayed form has no query, which may hold a secret.
+/// One `http`, `https`, `ws` or `wss` address. Its displayed form has no query, which may hold a secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Target(Arc<Address>);
 
@@ -15,6 +15,7 @@ pub(crate) struct Target(Arc<Address>);
 struct Address {
     url: Url,
     uri: Uri,
+    http_uri: Uri,
     shown: String,
 }
 
@@ -23,8 +24,9 @@ impl Target {
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |what: &str| Error::Url { what: what.to_owned() };
         let url = Url::parse(text).map_err(|cause| refuse(&format!("is not a URL: {cause}")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(refuse(&format!("has the scheme `{}`, not http or https", url.scheme())));
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            let scheme = url.scheme();
+            return Err(refuse(&format!("has the scheme `{scheme}`, not http, https, ws or wss")));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse("holds a user or a password, which the gateway does not send"));
@@ -34,10 +36,14 @@ impl Target {
 
     fn of(mut url: Url) -> Option<Self> {
         url.set_fragment(None);
-        let uri = url.as_str().parse().ok()?;
+        let uri: Uri = url.as_str().parse().ok()?;
+        let http_uri = match url.as_str().strip_prefix("ws") {
+            Some(rest) => format!("http{rest}").parse().ok()?,
+            None => uri.clone(),
+        };
         let mut shown = url.clone();
         shown.set_query(None);
-        Some(Self(Arc::new(Address { uri, shown: shown.into(), url })))
+        Some(Self(Arc::new(Address { uri, http_uri, shown: shown.into(), url })))
     }
 
     /// Whether the address has no path, so that the usual ones are worth a try.
@@ -62,6 +68,16 @@ impl Target {
     /// The address for the HTTP client.
     pub(crate) fn uri(&self) -> &Uri {
         &self.0.uri
+    }
+
+    /// The address as one of HTTP, which is what a WebSocket begins with.
+    pub(crate) fn http_uri(&self) -> &Uri {
+        &self.0.http_uri
+    }
+
+    /// Whether the address is one of a WebSocket (RFC 6455, section 3).
+    pub(crate) fn is_websocket(&self) -> bool {
+        matches!(self.0.url.scheme(), "ws" | "wss")
     }
 
     /// The address without query, for people and policy.

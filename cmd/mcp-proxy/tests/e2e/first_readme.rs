@@ -233,7 +233,10 @@ fn mcp_logging_level_replaces_the_file() {
     let mut sizes = Vec::new();
     for level in ["error", "info", "debug"] {
         let gateway = Gateway::start(Config::new(upstream.addr).env("MCP_LOGGING_LEVEL", level));
-        gateway.client().call("echo", json!({}));
+        let mut client = gateway.client();
+        client.call("echo", json!({}));
+        // What becomes of the session at the server is told at `debug`.
+        client.delete();
         sizes.push(gateway.stop().stderr.len());
     }
     assert!(

@@ -7,13 +7,25 @@
 #[cfg(test)]
 mod audit_log;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod command_line;
+#[cfg(test)]
+mod continuity;
+#[cfg(test)]
+mod eras;
 #[cfg(test)]
 mod fail_closed;
 #[cfg(test)]
 mod first_readme;
 #[cfg(test)]
+mod flow;
+#[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod hostile;
 #[cfg(test)]
 mod http_edge;
 #[cfg(test)]
@@ -25,9 +37,19 @@ mod main_job;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod restarts;
+#[cfg(test)]
+mod restless;
+#[cfg(test)]
+mod resumption;
+#[cfg(test)]
+mod rogue;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
@@ -40,3 +62,5 @@ mod start_errors;
 mod stdio_child;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod wrap;

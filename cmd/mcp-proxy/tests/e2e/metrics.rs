@@ -46,6 +46,7 @@ const RESTS: &[(&str, f64)] = &[
     ("mcp_proxy_audit_records_dropped_total", 0.0),
     ("mcp_proxy_audit_buffer_size", 0.0),
     ("mcp_proxy_active_sessions", 0.0),
+    ("mcp_proxy_upstream_children", 0.0),
 ];
 
 const POLICY: &str = r#"package mcp.policy

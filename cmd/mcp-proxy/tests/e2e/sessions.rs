@@ -107,10 +107,11 @@ fn a_closed_stream_ends_the_session_of_the_old_transport() {
 }
 
 #[test]
-fn sessions_over_the_limit_are_refused_until_one_ends() {
+fn sessions_in_use_are_not_displaced_by_one_over_the_limit() {
     let upstream = Upstream::plain();
     let gateway = Gateway::start(Config::new(upstream.addr).set("session.max_sessions", 3));
     let mut clients: Vec<_> = (0..3).map(|_| gateway.client()).collect();
+    let _streams: Vec<_> = clients.iter().map(Client::listen).collect();
     let body =
         json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": initialize_params() });
     let refused = Client::new(gateway.addr()).post(&body);
@@ -139,6 +140,56 @@ fn requests_over_the_limit_of_a_session_are_refused_until_one_is_answered() {
     upstream.release();
     client.answer_to(&json!(7));
     assert_eq!(beside.post(&ping()).status(), 200);
+}
+
+/// A request of MCP 2026-07-28, which needs no session.
+fn stateless(addr: std::net::SocketAddr, id: u64, tool: &str) -> Conn {
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": { "name": "e2e", "version": "1.0" },
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    let params = json!({ "name": tool, "arguments": {}, "_meta": meta });
+    let call = json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params });
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Accept", "application/json, text/event-stream"),
+        ("MCP-Protocol-Version", "2026-07-28"),
+        ("Mcp-Method", "tools/call"),
+        ("Mcp-Name", tool),
+    ];
+    let mut conn = Conn::open(addr);
+    conn.send("POST", "/mcp", &headers, call.to_string().as_bytes()).unwrap();
+    conn
+}
+
+#[test]
+fn stateless_requests_over_the_limit_are_refused_until_one_is_answered() {
+    let upstream = Upstream::plain();
+    let gateway = Gateway::start(Config::new(upstream.addr).set("session.max_stateless", 1));
+    let mut held = stateless(gateway.addr(), 1, "hold");
+    upstream.wait_for("the call arrived", |message| message["params"]["name"] == "hold");
+    let refused = stateless(gateway.addr(), 1, "echo").read_response().unwrap();
+    assert_eq!(refused.status(), 503, "{}", refused.text());
+    assert_eq!(refused.json()["error"]["data"]["kind"], "overloaded", "{}", refused.text());
+    upstream.release();
+    let answer = held.read_response().unwrap();
+    assert_eq!(answer.json()["result"]["content"][0]["text"], "released", "{}", answer.text());
+    let answer = stateless(gateway.addr(), 1, "echo").read_response().unwrap();
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused() {
+    let upstream = Upstream::plain();
+    let config = Config::new(upstream.addr).set("upstream.min_protocol_version", "2025-06-18");
+    let gateway = Gateway::start(config);
+    gateway.client();
+    let mut params = initialize_params();
+    params["protocolVersion"] = json!("2025-03-26");
+    let answer = Client::new(gateway.addr()).request("initialize", params);
+    assert_eq!(answer["error"]["code"], -31004, "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("2025-06-18"), "{answer}");
 }
 
 #[test]
@@ -224,4 +275,17 @@ fn revisions_are_negotiated_with_the_server() {
     let answer =
         Conn::open(gateway.addr()).request("POST", "/mcp", &headers, ping().to_string().as_bytes());
     assert_eq!(answer.status(), 400, "an unknown revision in the header: {}", answer.text());
+}
+
+#[test]
+fn the_gateway_takes_the_open_files_that_it_may_have() {
+    let upstream = Upstream::plain();
+    let config = Config::new(upstream.addr).set("server.max_connections", 2_000_000);
+    let gateway = Gateway::start_with_open_files(config, 256);
+    let mut clients: Vec<Client> = (0..300).map(|_| gateway.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.post(&ping()).status(), 200);
+    }
+    let stderr = gateway.stop().stderr;
+    assert!(stderr.contains("`server.max_connections` needs more open files"), "{stderr}");
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::gateway::Process;
+use crate::harness::gateway::{Process, sample};
 use crate::harness::{Client, Config, Gateway, binary, free_port, rows, until, until_some};
 
 /// A server in twenty lines, whose tools show its own surroundings.
-const SERVER: &str = r#"
+pub(crate) const SERVER: &str = r#"
 import json, os, signal, sys, time
 def send(message): print(json.dumps(message), flush=True)
 def run(name, given):
@@ -53,7 +53,7 @@ fn config() -> Config {
     )
 }
 
-fn alive(pid: &str) -> bool {
+pub(crate) fn alive(pid: &str) -> bool {
     // A zombie counts as alive: nobody has collected it.
     Path::new("/proc").join(pid).exists()
 }
@@ -97,6 +97,19 @@ fn the_child_starts_in_the_folder_that_is_configured() {
     let gateway = Gateway::start(config.set("upstream.cwd", folder.to_str().unwrap()));
     let said = gateway.client().call_text("cwd", json!({}));
     assert_eq!(Path::new(&said), folder.canonicalize().unwrap());
+}
+
+#[test]
+fn children_are_counted_and_end_with_their_session() {
+    let gateway = Gateway::start(config());
+    let children = || sample(&gateway.scrape(), "mcp_proxy_upstream_children", &[]);
+    assert_eq!(children(), Some(0.0));
+    let mut client = gateway.client();
+    let pid = client.call_text("pid", json!({}));
+    assert_eq!(children(), Some(1.0));
+    client.delete();
+    until("the child is gone", || !alive(&pid));
+    until("and no longer counted", || children() == Some(0.0));
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn every_field_reaches_its_column() {
         "transport": "sse",
         "user_agent": "client/1",
         "protocol_version": "2025-06-18",
+        "server_version": "2025-11-25",
         "latency_ms": 2.5,
         "latency_total_ns": 2500000,
         "latency_policy_ns": 1,
@@ -114,6 +115,7 @@ fn what_an_event_lacks_is_null() {
     event.server = "".into();
     event.tool = None;
     event.protocol_version = None;
+    event.server_version = None;
     event.policy_revision = None;
     event.request_bytes = u64::MAX;
     let rows = stored(EVERYTHING, &[event]);
@@ -135,6 +137,7 @@ fn what_an_event_lacks_is_null() {
         "environment",
         "user_agent",
         "protocol_version",
+        "server_version",
         "response_summary",
         "error_kind",
         "error",

@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use super::{Reader, snapshot};
 use crate::insert::Inserter;
 use crate::row::COLUMNS;
+use crate::schema::{self, MIGRATIONS};
 use crate::store::Store;
 use crate::{Capture, Filter, fixture};
 
@@ -127,6 +128,32 @@ fn a_reader_cannot_write() {
     }
 }
 
+#[test]
+fn a_log_of_an_earlier_release_is_read_as_it_is_and_continued() {
+    let (config, _directory) = fixture::config();
+    let path = &config.db_path;
+    let mut earlier = Connection::open(path).unwrap();
+    schema::migrate(&mut earlier, path, &MIGRATIONS[..1]).unwrap();
+    let row = "INSERT INTO audit_log (request_id, decision_id, timestamp, timestamp_us, agent_id, capabilities,
+         identity_verified, method, decision, forwarded, mode, stage, protocol_version, transport, latency_total_ns,
+         latency_policy_ns, latency_inspect_ns, latency_upstream_ns, request_bytes, response_bytes)
+         VALUES ('r', 'd', 't', 1, 'a', '[]', 0, 'ping', 'allow', 1, 'audit', 'request', '2025-06-18', 'http',
+         5, 0, 0, 0, 7, 0)";
+    earlier.execute_batch(row).unwrap();
+    drop(earlier);
+    let revisions = |reader: &Reader| -> Vec<(Option<String>, Option<String>)> {
+        let rows = reader.tail(0, &Filter::default()).unwrap();
+        rows.into_iter().map(|row| (row.protocol_version, row.server_version)).collect()
+    };
+    let old = (Some("2025-06-18".to_owned()), None);
+    let reader = Reader::open(path).unwrap();
+    assert_eq!(revisions(&reader), std::slice::from_ref(&old));
+    fixture::write(path, Capture::default(), &[fixture::event(2)]);
+    let new = (Some("2025-06-18".to_owned()), Some("2025-11-25".to_owned()));
+    assert_eq!(revisions(&Reader::open(path).unwrap()), [old.clone(), new]);
+    assert_eq!(revisions(&reader)[0], old, "an open reader goes on");
+}
+
 #[track_caller]
 fn check_refused(path: &Path, wanted: &str) {
     let error = Reader::open(path).map(drop).unwrap_err().to_string();
@@ -150,7 +177,7 @@ fn what_is_not_a_log_is_refused() {
     check_refused(&at("text.db"), "is not a SQLite database");
     check_refused(&at("empty.db"), "not an audit log of this program");
     check_refused(&at("foreign.db"), "not an audit log of this program");
-    check_refused(&at("newer.db"), "has schema 7, and this release knows 1");
+    check_refused(&at("newer.db"), "has schema 7, and this release knows 2");
     assert!(!at("missing.db").exists());
 }
 

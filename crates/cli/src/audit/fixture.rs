@@ -63,6 +63,7 @@ pub(super) fn allowed(number: u32) -> AuditEvent {
         user_agent: None,
         environment: "test".into(),
         protocol_version: Some("2025-06-18"),
+        server_version: Some("2025-11-25"),
         method: "tools/call".into(),
         tool: Some("read_file".into()),
         resource_uri: None,

@@ -11,6 +11,7 @@ use domain::{Health, Probe as _, SystemClock, Upstream as _};
 use nix::unistd::{AccessFlags, access};
 use observability::Output;
 use policy::{PolicySet, Sources};
+use session::{KeyFile, Keys};
 use settings::Settings;
 use upstream::UpstreamServer;
 
@@ -22,8 +23,8 @@ use crate::{Exit, output};
 #[command(after_long_help = "Examples:\n  \
     mcp-proxy config validate --config config/proxy.yaml\n  \
     mcp-proxy config validate --config config/proxy.yaml --check-upstream\n\n\
-    Settings, policies with their data and the audit log are checked; everything that is wrong is told at once, and \
-    nothing is changed. Whether the server's address answers, or its command exists, is looked at with \
+    Settings, policies with their data, the audit log and the keys of sessions are checked; everything that is \
+    wrong is told at once, and nothing is changed. Whether the server's address answers, or its command exists, is looked at with \
     --check-upstream alone. A port that is taken is not noticed.\n\
     Exits 0 when the gateway could start, else 2.")]
 pub(crate) struct ValidateArgs {
@@ -43,6 +44,7 @@ pub(super) fn execute(args: &ValidateArgs) -> anyhow::Result<Exit> {
     let checks = [
         ("policy", check_policy(settings)),
         ("audit log", check_audit(&settings.audit)),
+        ("session keys", check_keys(settings)),
         ("upstream", check_upstream(settings, args.check_upstream)),
         ("log", check_log(settings)),
     ];
@@ -93,6 +95,26 @@ fn check_audit(config: &audit::Config) -> anyhow::Result<String> {
         format!("the audit log `{}` cannot be written; see `audit.db_path`", path.display())
     })?;
     Ok(format!("`{}`, {}", path.display(), if exists { "which exists" } else { "to be created" }))
+}
+
+fn check_keys(settings: &Settings) -> anyhow::Result<String> {
+    let limits = gateway::session_limits(settings);
+    let found = Keys::check(&limits)?;
+    let (Some(path), Some(found)) = (limits.key_file, found) else {
+        return Ok("random, so that sessions end with the process".to_owned());
+    };
+    let shown = path.display();
+    let state = match found {
+        KeyFile::Private => "which exists",
+        KeyFile::Readable => "which others can read: `chmod 600` it",
+        KeyFile::Missing => {
+            writable(&path).with_context(|| {
+                format!("the key file `{shown}` cannot be created; see `session.key_file`")
+            })?;
+            "to be created"
+        }
+    };
+    Ok(format!("`{shown}`, {state}"))
 }
 
 fn check_log(settings: &Settings) -> anyhow::Result<String> {

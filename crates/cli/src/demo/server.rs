@@ -77,7 +77,7 @@ fn prepare(root: &Path) -> std::io::Result<()> {
 
 fn initialize(params: &Value) -> Value {
     let asked = params.get("protocolVersion").and_then(Value::as_str).unwrap_or_default();
-    let version = ProtocolVersion::from_str(asked).unwrap_or(ProtocolVersion::LATEST);
+    let version = ProtocolVersion::from_str(asked).unwrap_or(ProtocolVersion::LATEST_LEGACY);
     json!({
         "protocolVersion": version.as_str(),
         "capabilities": { "tools": {}, "resources": {}, "prompts": {}, "logging": {} },

@@ -44,3 +44,15 @@ fn every_kind_can_be_asked_for_and_all_be_listed() {
     }
     assert_eq!(execute(&ExplainArgs { kind: None }).unwrap(), Exit::Done);
 }
+
+#[test]
+fn the_titles_stand_in_one_column() {
+    let overview = overview();
+    assert_eq!(overview.lines().count(), ErrorKind::ALL.len());
+    let column = |line: &str| {
+        line.find("  ").map(|end| line.len() - line.split_at(end).1.trim_start().len())
+    };
+    let columns: BTreeSet<_> = overview.lines().map(column).collect();
+    assert_eq!(columns.len(), 1, "{overview}");
+    assert!(columns.iter().all(Option::is_some), "{overview}");
+}

@@ -8,7 +8,7 @@ fn settings() -> Settings {
 
 fn addresses(port: u16) -> Addresses {
     Addresses {
-        data: SocketAddr::from(([127, 0, 0, 1], port)),
+        data: Some(SocketAddr::from(([127, 0, 0, 1], port))),
         health: Some(SocketAddr::from(([127, 0, 0, 1], 8081))),
         metrics: None,
     }
@@ -19,7 +19,7 @@ fn the_banner_says_what_serves_where() {
     let shown = banner(&addresses(3000), Some("0123456789abcdef"), &settings());
     assert_eq!(
         shown,
-        "listening on http://127.0.0.1:3000/mcp (Streamable HTTP) and http://127.0.0.1:3000/sse (HTTP+SSE)\n\
+        "listening on http://127.0.0.1:3000/mcp (Streamable HTTP), http://127.0.0.1:3000/sse (HTTP+SSE) and ws://127.0.0.1:3000/ws (WebSocket)\n\
          upstream  default: http://server.example:8080/mcp\n\
          probes    on http://127.0.0.1:8081/ready\n\
          policy    enforce mode, revision 0123456789ab\n\
@@ -38,6 +38,10 @@ fn check_endpoints(served: Served, line: &str) {
 fn only_what_is_served_is_announced() {
     check_endpoints(Served::Http, "listening on http://127.0.0.1:3000/mcp (Streamable HTTP)");
     check_endpoints(Served::Sse, "listening on http://127.0.0.1:3000/sse (HTTP+SSE)");
+    check_endpoints(Served::WebSocket, "listening on ws://127.0.0.1:3000/ws (WebSocket)");
+    let stdio = Addresses { data: None, ..addresses(0) };
+    let shown = banner(&stdio, None, &settings());
+    assert!(shown.starts_with("listening on standard input\n"), "{shown}");
 }
 
 #[track_caller]
@@ -61,7 +65,7 @@ fn the_place_of_the_server_shows_no_secret() {
 fn check_suggestions(port: u16, db_path: &str, hints: &[&str]) {
     let mut settings = settings();
     settings.audit.db_path = db_path.into();
-    let text = suggestions(addresses(port).data, &settings);
+    let text = suggestions(SocketAddr::from(([127, 0, 0, 1], port)), &settings);
     let lines: Vec<_> = text.lines().filter(|line| line.contains('#')).collect();
     let column = |line: &&str| line.find('#');
     assert!(lines.iter().map(column).all(|at| at == column(&lines[0])), "{text}");
@@ -96,8 +100,46 @@ fn the_suggestions_find_the_gateway_and_its_log() {
 #[test]
 fn nothing_is_suggested_that_cannot_work() {
     let mut settings = settings();
+    let address = SocketAddr::from(([127, 0, 0, 1], 3000));
     settings.audit.enabled = false;
-    assert!(!suggestions(addresses(3000).data, &settings).contains("audit query"));
-    settings.server.transport = Served::Sse;
-    assert!(!suggestions(addresses(3000).data, &settings).contains(" call "));
+    assert!(!suggestions(address, &settings).contains("audit query"));
+    for served in [Served::Sse, Served::WebSocket] {
+        settings.server.transport = served;
+        assert!(!suggestions(address, &settings).contains(" call "));
+    }
+}
+
+/// What `--env` with these names comes to while `SET` alone is set.
+fn inherited(names: &[&str]) -> anyhow::Result<Vec<String>> {
+    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+    check_inherited(&names, &BTreeMap::from([("SET".to_owned(), String::new())]))
+}
+
+#[test]
+fn a_variable_to_inherit_is_a_name_that_is_set() {
+    assert_eq!(inherited(&[]).unwrap(), Vec::<String>::new());
+    assert_eq!(inherited(&["SET"]).unwrap(), Vec::<String>::new());
+    let warnings = inherited(&["SET", "TOKEN"]).unwrap();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("`--env TOKEN`: the variable is not set"), "{warnings:?}");
+}
+
+#[test]
+fn a_value_on_the_command_line_is_refused_and_not_repeated() {
+    let error = inherited(&["SET", "TOKEN=hunter2"]).unwrap_err().to_string();
+    assert!(error.contains("write `--env TOKEN`") && !error.contains("hunter2"), "{error}");
+}
+
+#[test]
+fn the_server_inherits_what_is_named_and_a_missing_variable_is_warned_of() {
+    let args = |env: &str| ServerArgs {
+        config: None,
+        upstream: None,
+        env: vec![env.to_owned()],
+        command: vec!["server".to_owned()],
+    };
+    let loaded = load(args("TOKEN"), &BTreeMap::new()).unwrap();
+    assert!(loaded.settings.upstream.env_allow.contains(&"TOKEN".to_owned()));
+    assert!(loaded.warnings.iter().any(|warning| warning.contains("`--env TOKEN`")));
+    assert!(load(args("TOKEN=hunter2"), &BTreeMap::new()).is_err());
 }

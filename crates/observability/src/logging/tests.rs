@@ -80,6 +80,7 @@ fn check(level: Level, own: usize, library: usize) {
         tracing::info!(target: "hyper::proto", "library");
         tracing::debug!(target: "h2", "library");
         tracing::trace!(target: "rustls", "library");
+        tracing::trace!(target: "tungstenite::protocol", "library with a secret");
     });
     assert_eq!(text.matches("own").count(), own, "{level:?}\n{text}");
     assert_eq!(text.matches("library").count(), library, "{level:?}\n{text}");

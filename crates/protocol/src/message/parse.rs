@@ -1,13 +1,17 @@
-//! From bytes to a [`Message`]: the envelope, and the members of `params` that decide what a
-//! message does.
+//! From bytes to a [`Message`]: the envelope here, the members that decide what a message does in
+//! `params` and `answer`.
 //!
 //! Members are checked as they pass, so that the first fault in the text is the one reported; what
 //! depends on several members is checked at the end. Faults that are not syntax never stop the
 //! scan: the id may still follow.
 
+mod answer;
+mod params;
+
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use self::params::Pending;
 use super::{Kind, Message, Parts};
 use crate::{
     Method, ParseError,
@@ -21,60 +25,15 @@ use crate::{
 /// in flight.
 const MAX_ID: usize = 258;
 const ID_RULE: &str = "`id` must be a string of at most 256 bytes or an integer of 64 bits";
-const META_TOKEN_RULE: &str =
-    "`params._meta.progressToken` must be a string of at most 256 bytes or an integer of 64 bits";
-const TOKEN_RULE: &str =
-    "`params.progressToken` must be a string of at most 256 bytes or an integer of 64 bits";
-const CANCELLED_RULE: &str =
-    "`params.requestId` must be a string of at most 256 bytes or an integer of 64 bits";
 /// Longest method name in bytes.
 const MAX_METHOD: usize = 256;
 
 const ENVELOPE_KEYS: &[&str] = &["jsonrpc", "id", "method", "params", "result", "error"];
-const ERROR_KEYS: &[&str] = &["code", "message", "data"];
-const META_KEYS: &[&str] = &["progressToken"];
-/// Members directly in `params`, of every method and revision.
-const PARAMS_KEYS: &[&str] = &[
-    "_meta",
-    "argument",
-    "arguments",
-    "capabilities",
-    "clientInfo",
-    "context",
-    "cursor",
-    "data",
-    "elicitationId",
-    "inputResponses",
-    "level",
-    "logger",
-    "maxTokens",
-    "message",
-    "messages",
-    "mode",
-    "modelPreferences",
-    "name",
-    "notifications",
-    "progress",
-    "progressToken",
-    "protocolVersion",
-    "reason",
-    "ref",
-    "requestId",
-    "requestState",
-    "requestedSchema",
-    "systemPrompt",
-    "task",
-    "taskId",
-    "toolChoice",
-    "tools",
-    "total",
-    "uri",
-    "url",
-];
 
 /// The id of the envelope so far.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 enum Id {
+    #[default]
     Absent,
     Null,
     Valid(Span),
@@ -83,6 +42,7 @@ enum Id {
 }
 
 /// What has been read of the envelope.
+#[derive(Default)]
 struct Envelope {
     parts: Parts,
     id: Id,
@@ -90,22 +50,24 @@ struct Envelope {
     /// Whether `method` is there, even if it is not a name.
     method_seen: bool,
     method: Option<Method>,
-    params_token: Span,
-    request_id: Span,
-    result_version: Span,
+    pending: Pending,
 }
 
 pub(super) fn parse(bytes: Bytes) -> Result<Message, ParseError> {
     if u32::try_from(bytes.len()).is_err() {
-        return Err(refusal(Syntax, None, "body of 4 GiB or more"));
+        return Err(ParseError::of_body(Syntax, None, "body of 4 GiB or more"));
     }
-    let text = ByteString::try_from(bytes)
-        .map_err(|error| refusal(Syntax, Some(error.valid_up_to()), "body is not UTF-8"))?;
+    let text = ByteString::try_from(bytes).map_err(|error| {
+        ParseError::of_body(Syntax, Some(error.valid_up_to()), "body is not UTF-8")
+    })?;
     let mut scan = Scanner::new(&text, MAX_DEPTH);
-    let mut envelope = Envelope::new();
+    let mut envelope = Envelope::default();
     let read = envelope.read(&mut scan);
     match scan.finish(read).and_then(|()| envelope.settle(&text)) {
-        Ok(kind) => Ok(Message { kind, method: envelope.method, parts: envelope.parts, text }),
+        Ok(kind) => {
+            let Envelope { method, parts, .. } = envelope;
+            Ok(Message { text, kind, method, parts, param_headers: None })
+        }
         Err(Fault { kind, offset, what }) => {
             let id = match envelope.id {
                 Id::Valid(span) => span.of(&text).map(RequestId::from_token),
@@ -117,19 +79,6 @@ pub(super) fn parse(bytes: Bytes) -> Result<Message, ParseError> {
 }
 
 impl Envelope {
-    fn new() -> Self {
-        Self {
-            parts: Parts::default(),
-            id: Id::Absent,
-            jsonrpc: false,
-            method_seen: false,
-            method: None,
-            params_token: Span::default(),
-            request_id: Span::default(),
-            result_version: Span::default(),
-        }
-    }
-
     fn read(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
         scan.white();
         let at = scan.at();
@@ -142,7 +91,7 @@ impl Envelope {
                 scan.note(
                     InvalidRequest,
                     at,
-                    "batches are refused: array where one message should be",
+                    "array where one message should be: batches belong to sessions of 2025-03-26",
                 );
             }
             _ => {
@@ -173,18 +122,9 @@ impl Envelope {
                 scan.value()?;
                 scan.note(InvalidParams, at, "`params` must be an object");
             }
-            "result" if scan.peek() == b'{' => {
-                let version = &mut self.result_version;
-                self.parts.result = scan.members(|scan, key| {
-                    let span = scan.value()?;
-                    if key == "protocolVersion" {
-                        *version = span;
-                    }
-                    Ok(())
-                })?;
-            }
+            "result" if scan.peek() == b'{' => self.read_result(scan)?,
             "result" => self.parts.result = scan.value()?,
-            "error" => self.parts.error = read_error(scan)?,
+            "error" => self.read_error(scan)?,
             _ => {
                 scan.refuse_variant(key, ENVELOPE_KEYS);
                 scan.value()?;
@@ -231,46 +171,6 @@ impl Envelope {
         Ok(())
     }
 
-    fn param(&mut self, scan: &mut Scanner<'_>, key: &str) -> Result<(), Stop> {
-        let place = match key {
-            "name" => &mut self.parts.name,
-            "arguments" => &mut self.parts.arguments,
-            "uri" => &mut self.parts.uri,
-            "progressToken" => &mut self.params_token,
-            "requestId" => &mut self.request_id,
-            "protocolVersion" => &mut self.parts.protocol_version,
-            "clientInfo" => &mut self.parts.client_info,
-            "_meta" => return self.read_meta(scan),
-            _ => {
-                scan.refuse_variant(key, PARAMS_KEYS);
-                return scan.value().map(|_| ());
-            }
-        };
-        *place = scan.value()?;
-        Ok(())
-    }
-
-    fn read_meta(&mut self, scan: &mut Scanner<'_>) -> Result<(), Stop> {
-        if scan.peek() != b'{' {
-            scan.note(InvalidParams, scan.at(), "`params._meta` must be an object");
-            return scan.value().map(|_| ());
-        }
-        let token = &mut self.parts.progress_token;
-        let meta = scan.members(|scan, key| {
-            let at = scan.at();
-            if key != "progressToken" {
-                scan.refuse_variant(key, META_KEYS);
-                return scan.value().map(|_| ());
-            }
-            *token = scan.value()?;
-            if !is_id(scan.slice(*token)) {
-                scan.note(InvalidParams, at, META_TOKEN_RULE);
-            }
-            Ok(())
-        });
-        meta.map(|_| ())
-    }
-
     /// What only the whole envelope can tell: its kind, and whether `params` fit the method.
     fn settle(&mut self, text: &str) -> Result<Kind, Fault> {
         if !self.jsonrpc {
@@ -280,11 +180,7 @@ impl Envelope {
         if let Id::Valid(span) = self.id {
             self.parts.id = span;
         }
-        if self.method != Some(Method::Initialize) {
-            self.parts.protocol_version = self.result_version;
-            self.parts.client_info = Span::default();
-        }
-        self.check_params(text)?;
+        self.settle_params(kind, text)?;
         Ok(kind)
     }
 
@@ -307,84 +203,6 @@ impl Envelope {
             }
         }
     }
-
-    fn check_params(&mut self, text: &str) -> Result<(), Fault> {
-        let Some(method) = self.method else { return Ok(()) };
-        if matches!(method, Method::ToolsCall | Method::PromptsGet) {
-            check_string(
-                self.parts.name,
-                text,
-                "`params.name` must be a string that is not empty",
-            )?;
-            check_object(self.parts.arguments, text)?;
-        }
-        if matches!(
-            method,
-            Method::ResourcesRead | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe
-        ) {
-            check_string(self.parts.uri, text, "`params.uri` must be a string that is not empty")?;
-        }
-        if method == Method::Progress {
-            self.parts.progress_token = self.params_token;
-            check_id(self.params_token, text, TOKEN_RULE)?;
-        }
-        if method == Method::Cancelled {
-            self.parts.cancelled_id = self.request_id;
-            check_id(self.request_id, text, CANCELLED_RULE)?;
-        }
-        Ok(())
-    }
-}
-
-/// An `error` member: an object with an integer `code` and a string `message`.
-fn read_error(scan: &mut Scanner<'_>) -> Result<Span, Stop> {
-    let at = scan.at();
-    let what = "`error` must be an object with an integer `code` and a string `message`";
-    if scan.peek() != b'{' {
-        scan.note(InvalidRequest, at, what);
-        return scan.value();
-    }
-    let (mut code, mut message) = (false, false);
-    let span = scan.members(|scan, key| {
-        scan.refuse_variant(key, ERROR_KEYS);
-        let value = scan.value()?;
-        match key {
-            "code" => code = is_integer(scan.slice(value)),
-            "message" => message = scan.slice(value).starts_with('"'),
-            _ => {}
-        }
-        Ok(())
-    })?;
-    if !(code && message) {
-        scan.note(InvalidRequest, at, what);
-    }
-    Ok(span)
-}
-
-fn check_string(span: Span, text: &str, what: &'static str) -> Result<(), Fault> {
-    check(span, text, what, |token| token.starts_with('"') && token.len() > 2)?;
-    if span.is_absent() { Err(fault(InvalidParams, what)) } else { Ok(()) }
-}
-
-fn check_object(span: Span, text: &str) -> Result<(), Fault> {
-    check(span, text, "`params.arguments` must be an object", |token| token.starts_with('{'))
-}
-
-fn check_id(span: Span, text: &str, what: &'static str) -> Result<(), Fault> {
-    check(span, text, what, is_id)
-}
-
-/// Nothing wrong with a member that is absent.
-fn check(
-    span: Span,
-    text: &str,
-    what: &'static str,
-    fits: impl FnOnce(&str) -> bool,
-) -> Result<(), Fault> {
-    if span.of(text).is_none_or(fits) {
-        return Ok(());
-    }
-    Err(Fault { kind: InvalidParams, offset: Some(span.start as usize), what: what.into() })
 }
 
 /// A string of bounded length, or an integer that an `i64` or a `u64` holds, spelled in the one
@@ -404,10 +222,6 @@ fn is_method_name(name: &str) -> bool {
 
 fn fault(kind: ParseErrorKind, what: &'static str) -> Fault {
     Fault { kind, offset: None, what: what.into() }
-}
-
-fn refusal(kind: ParseErrorKind, offset: Option<usize>, what: &'static str) -> ParseError {
-    ParseError { kind, id: None, offset, what: what.into() }
 }
 
 /// The method that a server which does not mind the case would take `name` for.

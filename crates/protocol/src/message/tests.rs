@@ -1,4 +1,5 @@
 mod envelope;
+mod era;
 mod rewrite;
 
 use bytes::Bytes;

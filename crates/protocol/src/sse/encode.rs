@@ -11,6 +11,25 @@ pub fn encode_message(data: &[u8]) -> Bytes {
     encode_event("message", None, data)
 }
 
+/// An event of type `message` under the id to resume after.
+#[must_use]
+pub fn encode_with_id(id: &str, data: &[u8]) -> Bytes {
+    encode_event("message", Some(id), data)
+}
+
+/// An event without data, which gives a client an id to resume after before there is a message
+/// (2025-11-25), and the milliseconds to wait before it does.
+#[must_use]
+pub fn encode_priming(id: &str, retry_ms: Option<u64>) -> Bytes {
+    let mut out = Vec::with_capacity(id.len() + 40);
+    field(&mut out, b"id: ", id.as_bytes());
+    if let Some(retry) = retry_ms {
+        field(&mut out, b"retry: ", retry.to_string().as_bytes());
+    }
+    out.extend_from_slice(b"data:\n\n");
+    Bytes::from(out)
+}
+
 /// An event. Line ends in `data` make further `data` lines, which a client joins by line feeds;
 /// from `name` and `id`, which have one line, they are dropped, and from `id` NUL too.
 #[must_use]

@@ -151,8 +151,22 @@ fn what_is_encoded_is_one_event() {
         &*encode_event("endpoint", Some("a\r\nb\0"), b"/m"),
         b"event: endpoint\nid: ab\ndata: /m\n\n"
     );
+    assert_eq!(&*encode_with_id("0-7", b"{}"), b"event: message\nid: 0-7\ndata: {}\n\n");
     let (events, error, _) = decode(LIMIT, [KEEP_ALIVE]);
     assert_eq!((events, error), (vec![], None));
+}
+
+#[test]
+fn a_priming_event_has_an_id_and_no_data() {
+    #[track_caller]
+    fn check(encoded: &[u8], want: &[u8], retry: Option<u64>) {
+        assert_eq!(encoded, want);
+        let (events, error, _) = decode(LIMIT, [encoded]);
+        let event = Event { id: Some("0-0".to_owned()), retry, ..Event::default() };
+        assert_eq!((events, error), (vec![event], None));
+    }
+    check(&encode_priming("0-0", None), b"id: 0-0\ndata:\n\n", None);
+    check(&encode_priming("0-\n0", Some(500)), b"id: 0-0\nretry: 500\ndata:\n\n", Some(500));
 }
 
 /// Streams made of pieces that matter to the decoder, with their chunks.

@@ -1,4 +1,4 @@
-use super::ProtocolVersion;
+use super::{Era, ProtocolVersion};
 
 #[test]
 fn names_go_both_ways() {
@@ -13,5 +13,13 @@ fn names_go_both_ways() {
 #[test]
 fn later_revisions_are_greater() {
     assert!(ProtocolVersion::ALL.is_sorted());
-    assert_eq!(ProtocolVersion::ALL.last(), Some(&ProtocolVersion::LATEST));
+}
+
+#[test]
+fn the_eras_meet_between_the_newest_of_each() {
+    assert_eq!(ProtocolVersion::ALL.last().map(|newest| newest.era()), Some(Era::Modern));
+    for version in ProtocolVersion::ALL {
+        let legacy = version <= ProtocolVersion::LATEST_LEGACY;
+        assert_eq!(version.era() == Era::Legacy, legacy, "{version}");
+    }
 }

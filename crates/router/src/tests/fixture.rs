@@ -2,6 +2,7 @@
 
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,13 +14,13 @@ use domain::{
 use futures_util::StreamExt;
 use observability::Metrics;
 use protocol::{Message, Method, encode};
-use session::{Session, Sessions};
+use session::{Keys, Session, Sessions};
 use testkit::clock::ManualClock;
 use testkit::ports::Scripted;
 
 pub(super) use super::ports::Room;
 use super::ports::{Log, Rules, Script, ScriptedPolicy, Server};
-use crate::{Caller, Options, Ports, Received, Reply, ReplyBody, Router, Ticket};
+use crate::{Caller, HttpTicket, Options, Ports, Received, Reply, ReplyBody, Router, Ticket};
 
 pub(super) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"init","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"probe","version":"7"}}}"#;
 pub(super) const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
@@ -39,6 +40,9 @@ pub(super) struct Setup {
     pub(super) queue_size: usize,
     pub(super) max_sessions: usize,
     pub(super) capture: bool,
+    /// Where the keys of session ids are; what one gateway leaves there, the next finds.
+    pub(super) key_file: Option<PathBuf>,
+    pub(super) agent: &'static str,
 }
 
 impl Default for Setup {
@@ -51,6 +55,8 @@ impl Default for Setup {
             queue_size: 2,
             max_sessions: 8,
             capture: false,
+            key_file: None,
+            agent: "anonymous",
         }
     }
 }
@@ -119,7 +125,7 @@ impl Setup {
         };
         let options = Options {
             mode: self.mode,
-            agent: Arc::new(Agent::default()),
+            agent: Arc::new(Agent { id: self.agent.into(), ..Agent::default() }),
             identity: Arc::new(Identity::configured()),
             environment: "test".into(),
             capture_arguments: self.capture,
@@ -131,8 +137,11 @@ impl Setup {
             max_sessions: self.max_sessions,
             queue_size: self.queue_size,
             max_in_flight: 4,
+            key_file: self.key_file,
+            ..session::Config::default()
         };
-        let sessions = Sessions::new(limits, Arc::clone(&clock) as Arc<dyn Clock>);
+        let keys = Keys::load(&limits).unwrap();
+        let sessions = Sessions::new(limits, Arc::clone(&clock) as Arc<dyn Clock>, keys);
         let router = Router::new(ports, options, sessions);
         Gateway { router, policy, server, log, metrics, clock }
     }
@@ -147,6 +156,11 @@ pub(super) struct Gateway {
     pub(super) clock: Arc<ManualClock>,
 }
 
+/// What a client of a session posts with.
+pub(super) fn with_token(token: Option<&str>) -> Ticket {
+    Ticket::Http(HttpTicket { session: token.map(str::to_owned), ..HttpTicket::default() })
+}
+
 impl Gateway {
     /// An initialized session; what that took is forgotten.
     pub(super) async fn session(&self) -> Arc<Session> {
@@ -156,12 +170,12 @@ impl Gateway {
         self.log.take();
         self.server.state().sent.clear();
         self.policy.asked().clear();
-        self.router.find(token.expose()).expect("the session lives")
+        self.router.find(token.expose(), &caller()).expect("the session lives")
     }
 
     /// Has a client post that over Streamable HTTP.
     pub(super) async fn post(&self, body: &str, token: Option<&str>) -> Reply {
-        match self.receive(body, Ticket::Header(token.map(str::to_owned))).await {
+        match self.receive(body, with_token(token)).await {
             Ok(received) => self.router.handle(received).await,
             Err(reply) => reply,
         }

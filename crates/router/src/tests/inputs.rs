@@ -74,11 +74,11 @@ async fn policy_is_shown_the_message() {
 async fn policy_is_shown_where_the_message_came_from() {
     let around = |input: &PolicyInput<'_>| {
         let (session, context) = (&input.session, &input.context);
-        let age = context.timestamp.duration_since(session.started_at).unwrap();
+        let age = context.timestamp.duration_since(session.started_at.unwrap()).unwrap();
         format!(
             "{} {age:?} #{} {:?} {:?} {:?} {:?} {} {}",
             input.agent.id,
-            session.request_count,
+            session.request_count.unwrap(),
             session.protocol_version,
             session.client_name,
             session.client_version,

@@ -252,7 +252,7 @@ async fn a_client_that_goes_away_leaves_a_row_and_nothing_else() {
     assert_eq!(gateway.row(), "request allow forwarded abandoned");
 
     // Between the two halves of the path.
-    let ticket = Ticket::Header(token.map(str::to_owned));
+    let ticket = with_token(token);
     drop(gateway.receive(CALL, ticket).await);
     assert_eq!(gateway.row(), "request error held abandoned");
 

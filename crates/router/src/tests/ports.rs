@@ -5,8 +5,8 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{
-    Answer, AuditEvent, BoxFuture, Connection, Decision, ErrorKind, Failure, Inbox, Permit, Policy,
-    PolicyInput, Recorder, ServerView, Slot, Stage, Upstream,
+    Answer, AuditEvent, BoxFuture, Connection, Decision, ErrorKind, Failure, Handshake, Inbox,
+    Party, Permit, Policy, PolicyInput, Recorder, ServerView, Slot, Stage, Upstream,
 };
 use protocol::{Kind, Message};
 use testkit::ports::Scripted;
@@ -41,7 +41,8 @@ impl ScriptedPolicy {
 impl Policy for ScriptedPolicy {
     fn decide(&self, input: &PolicyInput<'_>) -> Decision {
         let used = input.tool.or(input.resource).or(input.prompt).unwrap_or("-");
-        let (stage, count) = (input.stage.as_str(), input.session.request_count);
+        let (stage, count) =
+            (input.stage.as_str(), input.session.request_count.unwrap_or_default());
         self.asked().push(format!("{stage} {} {used} #{count}", input.method));
         (self.rules)(input)
     }
@@ -62,7 +63,13 @@ pub(super) struct ServerState {
     pub(super) sent: Vec<String>,
     /// Requests of the server that were refused: raw id and why.
     pub(super) refused: Vec<(String, ErrorKind)>,
+    /// Responses that asked for input and did not reach the client: raw id and why.
+    pub(super) dismissed: Vec<(String, ErrorKind)>,
     pub(super) closed: usize,
+    /// Connections that took a session over.
+    pub(super) resumed: usize,
+    /// What connections say that a session began with.
+    pub(super) handshake: Option<Handshake>,
     /// The way to the client of the last connection.
     pub(super) inbox: Option<Arc<dyn Inbox>>,
 }
@@ -84,7 +91,8 @@ impl Server {
 }
 
 impl Upstream for Server {
-    fn connect(&self, inbox: Arc<dyn Inbox>) -> Arc<dyn Connection> {
+    fn connect(&self, inbox: Arc<dyn Inbox>, party: Party) -> Arc<dyn Connection> {
+        self.state().resumed += usize::from(matches!(party, Party::Resumed(_)));
         self.state().inbox = Some(Arc::clone(&inbox));
         let (script, state) = (Arc::clone(&self.script), Arc::clone(&self.state));
         Arc::new(Link { script, state, inbox })
@@ -120,9 +128,19 @@ impl Connection for Link {
         Box::pin(ready(()))
     }
 
+    fn dismiss<'a>(&'a self, response: &'a Message, failure: &'a Failure) -> BoxFuture<'a, ()> {
+        let id = response.id().unwrap().to_owned();
+        lock(&self.state).dismissed.push((id, failure.kind));
+        Box::pin(ready(()))
+    }
+
     fn close(&self) -> BoxFuture<'_, ()> {
         lock(&self.state).closed += 1;
         Box::pin(ready(()))
+    }
+
+    fn handshake(&self) -> Option<Handshake> {
+        lock(&self.state).handshake.clone()
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use domain::{Answer, ErrorKind, Failure, Stage, Transport};
+use bytes::Bytes;
+use domain::{Answer, ErrorKind, Failure, Handshake, Stage, Transport};
 use futures_util::{FutureExt, StreamExt, stream};
+use protocol::ProtocolVersion;
 
 use super::fixture::*;
 use crate::{Caller, ReplyBody, Ticket};
@@ -52,7 +54,7 @@ async fn initialize_opens_a_session_and_announces_it() {
         let (status, body) = read(reply).await;
         assert_eq!(status, 200);
         assert!(body.contains(r#""id":"init""#) && body.contains("serverInfo"), "{body}");
-        let session = gateway.router.find(token.expose()).unwrap();
+        let session = gateway.router.find(token.expose(), &caller()).unwrap();
         assert_eq!(session.negotiated().unwrap().as_str(), "2025-06-18");
         assert_eq!(&*session.client().unwrap().name, "probe");
         let events = gateway.log.take();
@@ -94,7 +96,7 @@ async fn a_session_is_announced_before_the_answer_when_something_precedes_it() {
     let token = reply.session.clone().unwrap();
     let (_, body) = read(reply).await;
     assert_eq!(body.lines().count(), 2, "{body}");
-    assert!(gateway.router.find(token.expose()).is_some());
+    assert!(gateway.router.find(token.expose(), &caller()).is_some());
 
     let gateway = streaming(&[PING, REJECTED]).start();
     let reply = gateway.post(INITIALIZE, None).await;
@@ -122,7 +124,7 @@ async fn a_client_that_goes_away_while_initializing_leaves_no_session() {
     ended(&gateway).await;
 
     let gateway = Setup::default().start();
-    drop(gateway.receive(INITIALIZE, Ticket::Header(None)).await);
+    drop(gateway.receive(INITIALIZE, with_token(None)).await);
     assert_eq!(gateway.row(), "request error held abandoned");
     ended(&gateway).await;
 }
@@ -136,7 +138,7 @@ async fn a_session_is_initialized_once() {
     assert!(body.contains(r#""id":"init","error":{"code":-32600"#), "{body}");
     assert_eq!(gateway.row(), "request error held invalid_request");
     assert!(gateway.server.state().sent.is_empty());
-    assert!(gateway.router.find(session.token().expose()).is_some());
+    assert!(gateway.router.find(session.token().expose(), &caller()).is_some());
     // Without a session it opens another.
     let other = gateway.session().await;
     assert_ne!(other.token(), session.token());
@@ -169,19 +171,24 @@ async fn the_session_of_a_stream_lives_as_long_as_the_stream() {
 }
 
 #[tokio::test]
-async fn sessions_are_limited() {
+async fn sessions_are_limited_and_the_least_used_idle_one_makes_room() {
     let gateway = Setup { max_sessions: 1, ..Setup::default() }.start();
+    let idle = gateway.session().await;
     let session = gateway.session().await;
+    assert!(idle.is_closed());
+
+    let _in_use = session.enter();
     let (status, body) = read(gateway.post(INITIALIZE, None).await).await;
     assert_eq!(status, 503);
     assert!(body.contains(r#""id":"init""#) && body.contains("-31009"), "{body}");
-    assert_eq!(gateway.row(), "request error held overloaded");
-    gateway.router.close(&session).await;
-    gateway.session().await;
+    assert_eq!(
+        gateway.log.take().iter().map(short).collect::<Vec<_>>(),
+        ["request error held overloaded"]
+    );
 }
 
 #[tokio::test]
-async fn a_session_that_the_server_forgot_ends() {
+async fn a_session_that_cannot_go_on_at_the_server_ends() {
     let setup = Setup::default().server(|_, _| failing(ErrorKind::SessionNotFound));
     let gateway = setup.start();
     let session = gateway.session().await;
@@ -192,13 +199,66 @@ async fn a_session_that_the_server_forgot_ends() {
     assert!(session.is_closed());
     ended(&gateway).await;
 
-    let forgotten = || Failure::new(ErrorKind::SessionNotFound, "forgotten");
+    let lost = || Failure::new(ErrorKind::SessionNotFound, "lost");
     let setup = Setup::default()
-        .server(move |_, _| now(Answer::Stream(stream::iter([Err(forgotten())]).boxed())));
+        .server(move |_, _| now(Answer::Stream(stream::iter([Err(lost())]).boxed())));
     let gateway = setup.start();
     let session = gateway.session().await;
     assert_eq!(gateway.say(&session, CALL).await.0, 200);
     ended(&gateway).await;
+}
+
+/// What a server and its client settled on.
+fn handshake() -> Handshake {
+    Handshake {
+        initialize: Bytes::from_static(INITIALIZE.as_bytes()),
+        version: ProtocolVersion::V2025_06_18,
+        server_session: None,
+        server_version: ProtocolVersion::V2025_06_18,
+    }
+}
+
+#[tokio::test]
+async fn a_session_goes_on_after_a_restart_and_ends_for_good_when_it_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = || Setup { key_file: Some(folder.path().join("keys")), ..Setup::default() };
+    let gateway = durable().start();
+    gateway.server.state().handshake = Some(handshake());
+    let token = gateway.post(INITIALIZE, None).await.session.unwrap();
+    let session = gateway.router.find(token.expose(), &caller()).unwrap();
+    gateway.log.take();
+
+    // The same keys, and nothing else, are what the next process has.
+    let restarted = durable().start();
+    let (status, _) = read(restarted.post(CALL, Some(token.expose())).await).await;
+    assert_eq!(status, 200);
+    let rows = restarted.log.take();
+    let row = rows.first().unwrap();
+    assert_eq!(row.session_id.as_ref(), Some(session.id()));
+    assert_eq!(row.protocol_version, Some("2025-06-18"));
+    assert_eq!(restarted.server.state().resumed, 1);
+    assert_eq!(restarted.metric("mcp_proxy_sessions_total{transport=\"http\"}"), 1);
+
+    let adopted = restarted.router.find(token.expose(), &caller()).unwrap();
+    assert_eq!(adopted.client().map(|client| &*client.name), Some("probe"));
+    restarted.router.close(&adopted).await;
+    assert_eq!(read(restarted.post(CALL, Some(token.expose())).await).await.0, 404);
+    let sse = Caller { transport: Transport::Sse, ..caller() };
+    assert!(gateway.router.find(token.expose(), &sse).is_none(), "not over another transport");
+}
+
+#[tokio::test]
+async fn a_token_of_other_keys_or_another_principal_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let durable = || Setup { key_file: Some(folder.path().join("keys")), ..Setup::default() };
+    let gateway = durable().start();
+    gateway.server.state().handshake = Some(handshake());
+    let token = gateway.post(INITIALIZE, None).await.session.unwrap();
+    let other_keys = Setup::default().start();
+    assert_eq!(read(other_keys.post(CALL, Some(token.expose())).await).await.0, 404);
+    assert_eq!(other_keys.row(), "request error held session_not_found");
+    let other_agent = Setup { agent: "somebody else", ..durable() }.start();
+    assert_eq!(read(other_agent.post(CALL, Some(token.expose())).await).await.0, 404);
 }
 
 #[tokio::test]
@@ -236,7 +296,7 @@ async fn what_a_client_calls_itself_is_cut() {
     let long = "é".repeat(1000);
     let body = INITIALIZE.replace("probe", &long).replace(r#""7""#, "7");
     let reply = gateway.post(&body, None).await;
-    let session = gateway.router.find(reply.session.unwrap().expose()).unwrap();
+    let session = gateway.router.find(reply.session.unwrap().expose(), &caller()).unwrap();
     let client = session.client().unwrap();
     assert_eq!((&*client.name, &*client.version), (&*"é".repeat(128), ""));
 }
@@ -276,4 +336,21 @@ async fn requests_in_flight_are_bounded() {
         assert_eq!(read(gateway.router.handle(received).await).await.0, 200);
     }
     assert_eq!(gateway.say(&session, CALL).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_revision_that_is_not_spoken_is_not_offered_to_the_server() {
+    for (asked, offered) in [
+        ("2025-03-26", "2025-03-26"),
+        ("2026-07-28", "2025-11-25"),
+        ("2099-12-31", "2025-11-25"),
+        ("latest", "2025-11-25"),
+    ] {
+        let gateway = Setup::default().start();
+        let reply = gateway.post(&INITIALIZE.replace("2025-06-18", asked), None).await;
+        assert_eq!(reply.status, 200, "{asked}");
+        let sent = gateway.server.state().sent.join("\n");
+        let expected = INITIALIZE.replace("2025-06-18", offered);
+        assert!(sent.contains(&expected), "{asked}: {sent}");
+    }
 }

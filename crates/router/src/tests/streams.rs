@@ -116,7 +116,7 @@ async fn the_call_is_in_flight_until_the_last_event() {
     let (_, mut events) = first_event(reply).await;
     assert_eq!(session.in_flight(), 1);
     gateway.clock.advance(Duration::from_secs(500));
-    assert!(gateway.router.find(session.token().expose()).is_some(), "not idle");
+    assert!(gateway.router.find(session.token().expose(), &caller()).is_some(), "not idle");
     assert_eq!(text(&events.next().await.unwrap()), ANSWERED);
     assert_eq!(session.in_flight(), 0);
     assert!(events.next().await.is_none());

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::Bytes;
 
 use crate::fixture::{open, small, table};
-use crate::{Pushed, Session};
+use crate::{Pushed, Session, TrackKind};
 
 fn session() -> Arc<Session> {
     open(&table(small()).0).unwrap()
@@ -56,6 +56,24 @@ async fn a_full_queue_with_a_stream_holds_the_sender_back() {
     assert_eq!(third.await, Pushed::Queued);
     assert_eq!(stream.next().await.unwrap(), "b");
     assert_eq!(stream.next().await.unwrap(), "c");
+}
+
+#[tokio::test]
+async fn a_queue_is_full_by_bytes_too() {
+    let session = session();
+    let long = Bytes::from(vec![b'x'; 3 << 20]);
+    let push = || session.outbox().push(long.clone());
+    assert_eq!(push().await, Pushed::Queued);
+    assert_eq!(push().await, Pushed::Dropped);
+    let mut stream = session.attach().unwrap();
+    let mut second = pin!(push());
+    assert!(waits(&mut second).await);
+    assert_eq!(stream.next().await.unwrap(), long);
+    assert_eq!(second.await, Pushed::Queued);
+    assert_eq!(stream.next().await.unwrap(), long);
+    let longer = Bytes::from(vec![b'y'; 9 << 20]);
+    assert_eq!(session.outbox().push(longer.clone()).await, Pushed::Queued, "alone it fits");
+    assert_eq!(stream.next().await.unwrap(), longer);
 }
 
 #[tokio::test]
@@ -123,4 +141,52 @@ async fn closing_lets_a_waiting_sender_and_a_waiting_reader_go() {
     assert!(waits(&mut read).await);
     empty.close();
     assert_eq!(read.await, None);
+}
+
+#[tokio::test]
+async fn whoever_takes_over_displaces_the_other_and_loses_nothing() {
+    let session = session();
+    assert_eq!(push(&session, "a").await, Pushed::Queued);
+    let mut first = session.attach().unwrap();
+    let track = session.replay().open_track(TrackKind::Listen);
+    let primed = track.prime().to_string();
+    let (id, message) = first.next_recorded(&track).await.unwrap();
+    assert_eq!((message, &id), (Bytes::from("a"), &track.prime()));
+    let mut second = {
+        let mut read = pin!(first.next());
+        assert!(waits(&mut read).await);
+        let second = session.take_over();
+        assert_eq!(read.await, None);
+        second
+    };
+    assert_eq!(push(&session, "b").await, Pushed::Queued);
+    drop(first);
+    assert!(
+        session.outbox().attached(),
+        "the end of the displaced stream is not the end of the other"
+    );
+    let mut missed = session.replay().resume(&primed).unwrap();
+    assert_eq!(missed.next().await.unwrap(), (id, Bytes::from("a")));
+    assert!(missed.next().await.is_none());
+    assert_eq!(second.next().await.unwrap(), "b");
+    drop(second);
+    assert!(!session.outbox().attached());
+}
+
+#[tokio::test]
+async fn all_who_wait_for_room_get_some() {
+    let session = session();
+    let mut stream = session.attach().unwrap();
+    let writers: Vec<_> = (0..50)
+        .map(|_| {
+            let session = Arc::clone(&session);
+            tokio::spawn(async move { push(&session, "a").await })
+        })
+        .collect();
+    for _ in 0..50 {
+        assert_eq!(stream.next().await.unwrap(), "a");
+    }
+    for writer in writers {
+        assert_eq!(writer.await.unwrap(), Pushed::Queued);
+    }
 }

@@ -1,4 +1,6 @@
 use domain::Span;
+use observability::Output;
+use transport_http::Served;
 
 use super::problems;
 use crate::Settings;
@@ -174,12 +176,33 @@ fn other_sections_are_asked() {
     check(|it| it.session.ttl = Span::secs(0), &[]);
     check(
         |it| {
-            it.logging.output = observability::Output::File;
+            it.logging.output = Output::File;
             it.logging.file.path = "".into();
         },
         &["`logging.file.path`: it is empty; name a file"],
     );
     check(|it| it.logging.file.path = "".into(), &[]);
+}
+
+#[test]
+fn a_client_on_standard_input_needs_no_port_and_standard_output_for_itself() {
+    let stdio = |it: &mut Settings| it.server.transport = Served::Stdio;
+    check(
+        |it| {
+            ports(it, 3000, 3000, 8080);
+            stdio(it);
+        },
+        &[],
+    );
+    let to_stdout = |it: &mut Settings| it.logging.output = Output::Stdout;
+    check(to_stdout, &[]);
+    check(
+        |it| {
+            stdio(it);
+            to_stdout(it);
+        },
+        &["`logging.output`: standard output carries the messages"],
+    );
 }
 
 #[test]

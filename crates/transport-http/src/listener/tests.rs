@@ -50,7 +50,7 @@ async fn calls_that_are_cut_are_not_waited_for() {
     let answer = caller.ask(&post(USUAL, INITIALIZE)).await;
     let id = answer.header("mcp-session-id").unwrap().to_owned();
     caller.send(&post(&in_session(&id), CALL)).await;
-    let session = running.gateway.router.find(&id).unwrap();
+    let session = running.gateway.find(&id).unwrap();
     within(async {
         while session.in_flight() == 0 {
             tokio::task::yield_now().await;
@@ -101,7 +101,7 @@ async fn shutting_down_waits_for_calls_and_ends_streams() {
     within(listener.head()).await;
     caller.send(&post(&in_session(&id), CALL)).await;
     // The server holds the call once its connection was made and the request counted.
-    let session = running.gateway.router.find(&id).unwrap();
+    let session = running.gateway.find(&id).unwrap();
     within(async {
         while session.in_flight() == 0 {
             tokio::task::yield_now().await;
@@ -110,7 +110,7 @@ async fn shutting_down_waits_for_calls_and_ends_streams() {
     .await;
 
     running.gateway.shutdown.cancel();
-    assert_eq!(within(listener.chunk()).await, None, "the stream ends");
+    within(listener.rest()).await;
     assert!(!running.done.is_finished(), "the call is waited for");
     release.send(()).unwrap();
     assert_eq!(within(caller.answer()).await.status, 200);
@@ -144,6 +144,7 @@ async fn connections_over_the_limit_are_told_so() {
     let mut late = running.connect().await;
     let answer = late.ask(&post(USUAL, INITIALIZE)).await;
     assert_eq!((answer.status, answer.header("connection")), (503, Some("close")));
+    assert_eq!(answer.header("retry-after"), Some("1"));
     assert!(answer.body.contains("server.max_connections"), "{}", answer.body);
     assert!(late.is_closed().await);
     assert_eq!(running.gateway.row().await.error_kind, Some(domain::ErrorKind::Overloaded));

@@ -30,7 +30,7 @@ fn check(request: String, status: u16, kind: ErrorKind) -> impl Future<Output = 
 
 #[tokio::test(start_paused = true)]
 async fn paths_and_methods() {
-    for path in ["/", "//mcp", "/mcp/", "/MCP", "/mcp/..;/metrics", "/%6dcp", "/metrics", "/ws"] {
+    for path in ["/", "//mcp", "/mcp/", "/MCP", "/mcp/..;/metrics", "/%6dcp", "/metrics", "/ws/"] {
         check(bare(&format!("GET {path}"), ""), 404, BadTransport).await;
     }
     for method in ["PUT", "PATCH", "TRACE", "CONNECT"] {
@@ -81,9 +81,13 @@ async fn versions() {
         "MCP-Protocol-Version: 2025-06-18\r\nMCP-Protocol-Version: 2025-06-18\r\n",
         "MCP-Protocol-Version: \u{e9}\r\n",
     ] {
-        check(post(&format!("{USUAL}{headers}"), INITIALIZE), 400, BadTransport).await;
         check(bare("GET /mcp", headers), 400, BadTransport).await;
         check(bare("DELETE /mcp", headers), 400, BadTransport).await;
+        let gateway = Gateway::new(&Config::default(), ScriptedUpstream::obliging());
+        let answer = gateway.connect().ask(&post(&format!("{USUAL}{headers}"), INITIALIZE)).await;
+        assert_eq!(answer.status, 400, "{headers}: {}", answer.body);
+        assert!(gateway.row().await.error_kind.is_some());
+        assert_eq!(gateway.upstream.connections().opened, 0, "nothing goes upstream");
     }
 }
 

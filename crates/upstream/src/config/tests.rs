@@ -17,6 +17,8 @@ fn values_without_sense_are_refused_by_key() {
     check(|c| c.timeout = Span::secs(0), "`upstream.timeout`");
     check(|c| c.max_message_bytes = 0, "`upstream.max_message_bytes`");
     check(|c| c.retry.max_attempts = 0, "`upstream.retry.max_attempts`");
+    let unknown = |c: &mut Config| c.min_protocol_version = Some("2025".to_owned());
+    check(unknown, "`upstream.min_protocol_version`");
     check(|c| drop(c.env.insert("A=B".to_owned(), Secret::default())), "`upstream.env`");
     let command = |c: &mut Config, program: &str| {
         c.url = None;

@@ -14,7 +14,11 @@ use crate::failure;
 use crate::http::{HttpClient, discard, parse, post};
 use crate::ledger::Ledger;
 use crate::server::Shared;
+use crate::session::Miss;
 use crate::target::Target;
+
+/// Messages that may wait for the server to read them.
+pub(crate) const QUEUE: usize = 64;
 
 /// Where a wire's background work reports to.
 pub(crate) struct End {
@@ -53,9 +57,11 @@ impl End {
     /// Takes what the server sent, message or not.
     pub(crate) async fn receive(&self, body: Bytes) {
         self.heard.store(true, Ordering::Relaxed);
-        match parse(body) {
-            Ok(message) => self.deliver(message).await,
-            Err(failure) => self.odd(&failure.detail),
+        for message in parse(body) {
+            match message {
+                Ok(message) => self.deliver(message).await,
+                Err(failure) => self.odd(&failure.detail),
+            }
         }
     }
 
@@ -100,8 +106,9 @@ pub(crate) struct Wire {
 
 /// The way out.
 pub(crate) enum Out {
-    /// Lines of a child's standard input; the token is cancelled when the child was reaped.
-    Lines(mpsc::Sender<Bytes>, CancellationToken),
+    /// A task that writes to a child or a WebSocket; the token is cancelled when nothing of it is
+    /// left.
+    Queue(mpsc::Sender<Bytes>, CancellationToken),
     /// POSTs to the endpoint that the server announced.
     Posts(Arc<HttpClient>, Target),
 }
@@ -131,13 +138,15 @@ impl Wire {
     ///
     /// # Errors
     ///
-    /// The wire is dead, or the server refused the message.
-    pub(crate) async fn put(&self, body: Bytes) -> Result<(), Failure> {
+    /// The wire is dead, which is a message not taken, or the server refused the message.
+    pub(crate) async fn put(&self, body: Bytes) -> Result<(), Miss> {
         if let Some(failure) = self.end.dead.get() {
-            return Err(failure.clone().unsent());
+            return Err(Miss::NotTaken(failure.clone().unsent()));
         }
         match &self.out {
-            Out::Lines(lines, _) => lines.send(body).await.map_err(|_| self.why().unsent()),
+            Out::Queue(queue, _) => {
+                queue.send(body).await.map_err(|_| Miss::NotTaken(self.why().unsent()))
+            }
             Out::Posts(client, endpoint) => {
                 let request = || post(endpoint, HeaderMap::new(), body.clone());
                 let sent = client.send(endpoint, request).await;
@@ -152,9 +161,9 @@ impl Wire {
                         let failure = failure::forgotten();
                         self.stop.cancel();
                         self.end.died(failure.clone());
-                        Err(failure)
+                        Err(Miss::NotTaken(failure))
                     }
-                    status => Err(failure::status(status, endpoint.shown())),
+                    status => Err(failure::status(status, endpoint.shown()).into()),
                 }
             }
         }
@@ -162,13 +171,13 @@ impl Wire {
 
     fn why(&self) -> Failure {
         let dead = self.end.dead.get().cloned();
-        dead.unwrap_or_else(|| failure::broken("the server's standard input is closed"))
+        dead.unwrap_or_else(|| failure::broken("the server takes no more messages"))
     }
 
     /// Ends the wire; returns when nothing of it is left.
     pub(crate) async fn closed(&self) {
         self.stop.cancel();
-        if let Out::Lines(_, gone) = &self.out {
+        if let Out::Queue(_, gone) = &self.out {
             gone.cancelled().await;
         }
     }

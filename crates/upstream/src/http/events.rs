@@ -6,6 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use protocol::Message;
 use protocol::sse::{Decoder, Event};
+use smallvec::{SmallVec, smallvec};
 
 use super::discard;
 use crate::failure;
@@ -62,11 +63,13 @@ impl EventReader {
     }
 }
 
-/// Reads what the server sent as one message.
-///
-/// # Errors
-///
-/// It is not JSON-RPC with one meaning, or not UTF-8.
-pub(crate) fn parse(body: Bytes) -> Result<Message, Failure> {
-    Message::parse(body).map_err(failure::protocol)
+/// Reads what the server sent: one message, or those of a batch (2025-03-26). One that is not
+/// JSON-RPC with one meaning, or not UTF-8, is a failure.
+pub(crate) fn parse(body: Bytes) -> SmallVec<[Result<Message, Failure>; 1]> {
+    let one = |body| Message::parse(body).map_err(failure::protocol);
+    match protocol::batch(&body) {
+        None => smallvec![one(body)],
+        Some(Ok(items)) => items.into_iter().map(one).collect(),
+        Some(Err(error)) => smallvec![Err(failure::protocol(error))],
+    }
 }

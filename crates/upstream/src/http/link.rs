@@ -1,31 +1,41 @@
-//! The Streamable HTTP client of one session (MCP 2025-03-26 to 2025-11-25, "Streamable HTTP").
+//! The Streamable HTTP client of one session (MCP 2025-03-26 to 2025-11-25, "Streamable HTTP"), and
+//! of messages that need none (2026-07-28).
 //!
 //! Every message is one POST. A JSON answer stays one message; an event stream is passed on event
 //! by event until the response. Messages outside of any answer come over the standalone GET stream.
+//! Stateless messages have neither a session nor that stream, and are cancelled by closing their
+//! answer.
 
 mod answer;
+mod exchange;
 mod listen;
+mod mirrored;
 mod phase;
+mod refused;
+mod renew;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use domain::{Answer, Failure, Inbox};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use domain::{Answer, Failure, Handshake, Inbox};
+use http::{HeaderMap, Response};
 use hyper::body::Incoming;
-use protocol::{Kind, Message, Method};
-use tokio::sync::watch;
+use protocol::{Era, Kind, Message, Method};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use self::answer::AnswerEvents;
 use self::phase::Phase;
-use super::{EventReader, HttpClient, Media, SESSION_ID, delete, discard, parse, post};
+use super::{HttpClient, delete, discard, post};
 use crate::failure;
-use crate::ledger::{Abandon, Ledger, Piece, cancellation, lock, own_id};
+use crate::greeting::Greeting;
+use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation, lock};
+use crate::questions::Questions;
 use crate::server::{GRACE, Shared};
-use crate::session::Miss;
+use crate::session::{Miss, Owner};
 use crate::target::Target;
+use crate::tools::SeenTools;
 
 /// How long requests wait for the standalone stream to open: a server may put what belongs to a
 /// call on it, and may also say nothing there until it has something.
@@ -38,36 +48,48 @@ pub(crate) struct HttpLink {
     target: Target,
     inbox: Arc<dyn Inbox>,
     ledger: Arc<Ledger>,
+    greeting: Greeting,
+    tools: Arc<SeenTools>,
+    questions: Arc<Questions>,
     phase: Mutex<Phase>,
+    /// Held while the session is being opened again.
+    renewing: tokio::sync::Mutex<()>,
     /// Whether requests should wait for the standalone stream.
-    opening: watch::Sender<bool>,
-    /// Ends the standalone stream of an earlier initialisation.
-    listener: Mutex<CancellationToken>,
+    opening: AtomicBool,
+    /// For those that wait.
+    opened: Notify,
+    /// Ends the standalone stream, if one was asked for.
+    listener: Mutex<Option<CancellationToken>>,
     stop: CancellationToken,
     abandon: Abandon,
 }
 
 impl HttpLink {
-    /// A link that has sent nothing. Background work ends with `stop`.
+    /// A link for messages of an era that has sent nothing. Background work ends with its owner.
     pub(crate) fn new(
-        shared: &Arc<Shared>,
+        owner: &Owner,
         client: &Arc<HttpClient>,
         target: &Target,
-        inbox: &Arc<dyn Inbox>,
-        stop: &CancellationToken,
+        era: Era,
     ) -> Arc<Self> {
+        let handshake = owner.handshake.as_ref().filter(|_| era == Era::Legacy);
         Arc::new_cyclic(|link: &std::sync::Weak<Self>| {
             let link = link.clone();
             Self {
-                shared: Arc::clone(shared),
+                shared: Arc::clone(&owner.shared),
                 client: Arc::clone(client),
                 target: target.clone(),
-                inbox: Arc::clone(inbox),
-                ledger: Ledger::new(shared.protocol_errors()),
-                phase: Mutex::default(),
-                opening: watch::Sender::new(false),
+                inbox: Arc::clone(&owner.inbox),
+                ledger: owner.ledger(Updates::Apart),
+                greeting: Greeting::of(handshake),
+                tools: Arc::clone(&owner.tools),
+                questions: Arc::clone(&owner.questions),
+                phase: Mutex::new(handshake.map(Phase::resumed).unwrap_or_default()),
+                renewing: tokio::sync::Mutex::default(),
+                opening: AtomicBool::new(false),
+                opened: Notify::new(),
                 listener: Mutex::default(),
-                stop: stop.clone(),
+                stop: owner.stop.clone(),
                 abandon: Arc::new(move |own| {
                     if let Some(link) = link.upgrade() {
                         link.tell_cancelled(own);
@@ -77,34 +99,96 @@ impl HttpLink {
         })
     }
 
+    /// How the session began.
+    pub(crate) fn greeting(&self) -> &Greeting {
+        &self.greeting
+    }
+
+    /// What another replica needs to go on.
+    pub(crate) fn handshake(&self) -> Option<Handshake> {
+        self.greeting.handshake(lock(&self.phase).session_id())
+    }
+
     /// Passes a message on. With `probing`, a status by which a server says that this is not its
-    /// address for Streamable HTTP is a miss.
+    /// address for Streamable HTTP is a miss. A server that has forgotten the session is told how
+    /// it began, and gets the message again, which it did not take.
     pub(crate) async fn send(
         self: &Arc<Self>,
+        lane: Lane,
         message: &Message,
         probing: bool,
     ) -> Result<Answer, Miss> {
-        match message.kind() {
-            Kind::Request => self.request(message, probing).await,
-            Kind::Notification if message.method() == Some(Method::Cancelled) => {
-                let Some(own) = self.ledger.cancel(message) else { return Ok(Answer::Accepted) };
-                self.notify(message.with_cancelled_id(&own.to_string()), probing).await
-            }
-            Kind::Notification if message.method() == Some(Method::Initialized) => {
-                let accepted = self.notify(message.bytes().clone(), probing).await?;
-                self.listen();
-                Ok(accepted)
-            }
-            Kind::Notification | Kind::Response | Kind::Error => {
-                self.notify(message.bytes().clone(), probing).await
-            }
+        let deadline = self.shared.deadline();
+        let mut renewals = self.shared.config().retry.attempts();
+        loop {
+            let sent = match message.kind() {
+                Kind::Request => self.request(lane, message, probing, deadline).await,
+                Kind::Notification => self.tell(lane, message, probing, deadline).await,
+                Kind::Response | Kind::Error => return self.say(message.bytes().clone()).await,
+            };
+            let untaken = match sent {
+                Err(Miss::NotTaken(failure)) if renewals > 0 => failure,
+                sent => return sent,
+            };
+            renewals -= 1;
+            // Rare, and large: not part of the future of each message.
+            let renewed = Box::pin(self.renew(probing, deadline)).await;
+            renewed.map_err(|miss| if untaken.unsent { miss.unsent() } else { miss })?;
         }
+    }
+
+    /// Sends what only means something to the session that the server has now.
+    pub(crate) async fn reply(&self, body: Bytes) -> Result<Answer, Failure> {
+        self.say(body).await.map_err(Miss::into_failure)
+    }
+
+    async fn say(&self, body: Bytes) -> Result<Answer, Miss> {
+        let phase = lock(&self.phase).clone();
+        // What is forgotten with its session needs no word.
+        if matches!(phase, Phase::Forgotten) {
+            return Ok(Answer::Accepted);
+        }
+        match self.notify(body, Says::Session(phase), false, self.shared.deadline()).await {
+            Err(Miss::NotTaken(_)) => Ok(Answer::Accepted),
+            said => said,
+        }
+    }
+
+    /// Passes a notification on.
+    async fn tell(
+        self: &Arc<Self>,
+        lane: Lane,
+        message: &Message,
+        probing: bool,
+        deadline: Instant,
+    ) -> Result<Answer, Miss> {
+        if message.method() == Some(Method::Cancelled) {
+            return match self.ledger.cancel(lane, message) {
+                Some((own, Era::Legacy)) => {
+                    self.say(message.with_cancelled_id(&own.to_string())).await
+                }
+                // The end of the request closes its stream, which says it all.
+                Some((_, Era::Modern)) | None => Ok(Answer::Accepted),
+            };
+        }
+        let says = self.says(message)?;
+        let accepted = self.notify(message.bytes().clone(), says, probing, deadline).await?;
+        if message.method() == Some(Method::Initialized) {
+            self.greeting.initialized(message);
+            self.listen();
+        }
+        Ok(accepted)
+    }
+
+    /// Ends all that goes on here; the session at the server stays.
+    pub(crate) fn leave(&self) {
+        self.stop.cancel();
+        self.ledger.close();
     }
 
     /// Ends the session here and at the server.
     pub(crate) async fn close(&self) {
-        self.stop.cancel();
-        self.ledger.close();
+        self.leave();
         let phase = std::mem::take(&mut *lock(&self.phase));
         if phase.has_session() {
             let request = || delete(&self.target, phase.headers());
@@ -118,10 +202,14 @@ impl HttpLink {
     }
 
     /// Sends a message that has no answer.
-    pub(crate) async fn notify(&self, body: Bytes, probing: bool) -> Result<Answer, Miss> {
-        let deadline = self.shared.deadline();
-        let sent =
-            timeout_at(deadline, self.post(body, false)).await.map_err(|_| self.late())??;
+    async fn notify(
+        &self,
+        body: Bytes,
+        says: Says<'_>,
+        probing: bool,
+        deadline: Instant,
+    ) -> Result<Answer, Miss> {
+        let sent = timeout_at(deadline, self.post(body, says)).await.map_err(|_| self.late())??;
         if sent.response.status().is_success() {
             discard(sent.response.into_body());
             return Ok(Answer::Accepted);
@@ -129,99 +217,47 @@ impl HttpLink {
         self.refused(sent, None, probing, deadline).await.map(Answer::Message)
     }
 
-    async fn request(self: &Arc<Self>, message: &Message, probing: bool) -> Result<Answer, Miss> {
-        let deadline = self.shared.deadline();
-        let mut flight = self.ledger.enter(message)?;
-        flight.hold(self.shared.slot(deadline).await?);
-        let initialize = message.method() == Some(Method::Initialize);
-        if !initialize {
+    async fn request(
+        self: &Arc<Self>,
+        lane: Lane,
+        message: &Message,
+        probing: bool,
+        deadline: Instant,
+    ) -> Result<Answer, Miss> {
+        let mut flight = self.ledger.enter(lane, message)?;
+        if !flight.listens() {
+            flight.hold(self.shared.slot(deadline).await?);
+        }
+        if message.era() == Era::Legacy && message.method() != Some(Method::Initialize) {
             self.listening(deadline).await;
             flight.arm(&self.abandon);
         }
-        let own = flight.own();
-        let exchange = self.exchange(message, own, probing, deadline);
-        let answer = tokio::select! {
-            biased;
-            // Cancelled by the client, or the session closed.
-            Piece::End(Err(failure)) = flight.next() => return Err(failure.into()),
-            answer = timeout_at(deadline, exchange) => answer,
-        };
-        // A deadline leaves the flight armed: dropping it tells the server.
-        match answer.map_err(|_| self.late())? {
-            Ok(Exchanged::Message(message)) => {
-                flight.settle();
-                Ok(Answer::Message(message))
-            }
-            Ok(Exchanged::Events(reader, opening)) => {
-                let events = AnswerEvents::new(Arc::clone(self), reader, flight, opening);
-                Ok(Answer::Stream(events.into_stream()))
-            }
-            Err(miss) => {
-                flight.settle();
-                Err(miss)
-            }
-        }
+        self.fly(message, flight, probing, deadline).await
     }
 
-    /// One request and the head of its answer, or all of it when it is JSON.
-    async fn exchange(
-        &self,
-        message: &Message,
-        own: u64,
-        probing: bool,
-        deadline: Instant,
-    ) -> Result<Exchanged, Miss> {
-        let initialize = message.method() == Some(Method::Initialize);
-        let sent = self.post(message.with_id(&own.to_string()), initialize).await?;
-        let status = sent.response.status();
-        if !status.is_success() {
-            return self.refused(sent, Some(own), probing, deadline).await.map(Exchanged::Message);
+    /// What a message has to say in its headers.
+    ///
+    /// # Errors
+    ///
+    /// It belongs to a session that the server has forgotten.
+    fn says<'a>(&self, message: &'a Message) -> Result<Says<'a>, Miss> {
+        if message.era() == Era::Modern {
+            return Ok(Says::Message(message));
         }
-        let response = sent.response;
-        let opening = initialize.then(|| Opening { session: self.minted(response.headers()) });
-        match Media::of(response.headers()) {
-            Media::Json => {
-                let message = parse(self.client.collect(response.into_body()).await?)?;
-                self.check_answer(&message, own)?;
-                if let Some(opening) = opening {
-                    self.opened(opening, &message);
-                }
-                Ok(Exchanged::Message(message))
-            }
-            Media::Events => {
-                let reader = EventReader::new(response.into_body(), self.client.max_message());
-                Ok(Exchanged::Events(reader, opening))
-            }
-            Media::Other => {
-                let (status, shown) = (status.as_u16(), self.target.shown());
-                let failure = failure::protocol(format!(
-                    "HTTP status {status} from {shown} without a JSON or event stream body"
-                ));
-                Err(if probing { Miss::NotHere(failure) } else { Miss::Failed(failure) })
-            }
-        }
-    }
-
-    fn check_answer(&self, message: &Message, own: u64) -> Result<(), Failure> {
-        if is_answer(message) && own_id(message) == Some(own) {
-            return Ok(());
-        }
-        self.ledger.odd("answers another request than the one it came for");
-        Err(failure::protocol("the JSON body is not the answer to the request"))
-    }
-
-    /// Sends a body with what the session needs.
-    async fn post(&self, body: Bytes, initialize: bool) -> Result<Sent, Failure> {
         let phase = lock(&self.phase).clone();
-        if matches!(phase, Phase::Forgotten) && !initialize {
-            return Err(failure::forgotten().unsent());
+        if matches!(phase, Phase::Forgotten) && message.method() != Some(Method::Initialize) {
+            return Err(Miss::NotTaken(failure::forgotten().unsent()));
         }
-        let with_session = phase.has_session();
-        let request = || post(&self.target, phase.headers(), body.clone());
+        Ok(Says::Session(phase))
+    }
+
+    /// Sends a body with its headers.
+    async fn post(&self, body: Bytes, says: Says<'_>) -> Result<Sent, Failure> {
+        let request = || post(&self.target, says.headers(), body.clone());
         match self.client.send(&self.target, request).await {
             Ok(response) => {
                 self.shared.reached();
-                Ok(Sent { response, with_session })
+                Ok(Sent { response, phase: says.into_phase() })
             }
             Err(failure) => {
                 self.shared.lost(&failure);
@@ -230,69 +266,30 @@ impl HttpLink {
         }
     }
 
-    /// What a status other than success means: an error reply to the request, or a failure.
-    async fn refused(
-        &self,
-        sent: Sent,
-        own: Option<u64>,
-        probing: bool,
-        deadline: Instant,
-    ) -> Result<Message, Miss> {
-        let Sent { response, with_session } = sent;
-        let status = response.status();
-        let json = Media::of(response.headers()) == Media::Json;
-        let body = match timeout_at(deadline, self.client.collect(response.into_body())).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(_)) | Err(_) => Bytes::new(),
-        };
-        let message = json.then(|| Message::parse(body.clone()).ok()).flatten();
-        let answers = |message: &Message| is_answer(message) && own_id(message) == own;
-        if let Some(message) = message.filter(|message| own.is_some() && answers(message)) {
-            return Ok(message);
-        }
-        let unknown = status == StatusCode::NOT_FOUND
-            || (status == StatusCode::BAD_REQUEST && names_session(&body));
-        if with_session && unknown {
-            self.forget();
-            return Err(failure::forgotten().into());
-        }
-        let failure = failure::status(status, self.target.shown());
-        let elsewhere =
-            [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED];
-        let miss = probing && elsewhere.contains(&status);
-        Err(if miss { Miss::NotHere(failure) } else { Miss::Failed(failure) })
+    fn is_opening(&self) -> bool {
+        self.opening.load(Ordering::SeqCst)
     }
 
-    /// The session id of an answer to `initialize`: visible ASCII, or it is not one.
-    fn minted(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let mut session = headers.get(SESSION_ID)?.clone();
-        if session.is_empty() || !session.as_bytes().iter().all(u8::is_ascii_graphic) {
-            self.ledger.odd("session id is not visible ASCII");
-            return None;
-        }
-        session.set_sensitive(true);
-        Some(session)
-    }
-
-    /// Takes over what the server settled on.
-    fn opened(&self, opening: Opening, answer: &Message) {
-        self.shared.spoke();
-        if answer.kind() == Kind::Response {
-            *lock(&self.phase) = Phase::open(opening.session, answer);
-        }
-    }
-
-    fn forget(&self) {
-        *lock(&self.phase) = Phase::Forgotten;
+    /// Says whether requests should wait for the standalone stream.
+    fn set_opening(&self, opening: bool) {
+        self.opening.store(opening, Ordering::SeqCst);
+        self.opened.notify_waiters();
     }
 
     /// Waits for the standalone stream, if one is being opened.
     async fn listening(&self, deadline: Instant) {
-        if *self.opening.borrow() {
-            let mut opening = self.opening.subscribe();
+        if self.is_opening() {
+            let settled = async {
+                loop {
+                    let opened = self.opened.notified();
+                    if !self.is_opening() {
+                        return;
+                    }
+                    opened.await;
+                }
+            };
             let until = deadline.min(Instant::now() + LISTEN_WAIT);
-            let settled = timeout_at(until, opening.wait_for(|opening| !opening)).await;
-            if settled.is_err() {
+            if timeout_at(until, settled).await.is_err() {
                 tracing::debug!("the standalone stream is not open yet, going on without it");
             }
         }
@@ -304,9 +301,9 @@ impl HttpLink {
         runtime.spawn(async move {
             tokio::select! {
                 () = link.stop.cancelled() => {}
-                told = link.notify(cancellation(own), false) => {
-                    if let Err(miss) = told {
-                        tracing::debug!(error = %miss.into_failure(), "cancellation was not accepted");
+                told = link.reply(cancellation(own)) => {
+                    if let Err(failure) = told {
+                        tracing::debug!(error = %failure, "cancellation was not accepted");
                     }
                 }
             }
@@ -318,28 +315,36 @@ impl HttpLink {
     }
 }
 
-/// A response, and whether its request carried a session id.
+/// What a message says in its headers.
+enum Says<'a> {
+    /// The session it belongs to.
+    Session(Phase),
+    /// What is in its body.
+    Message(&'a Message),
+}
+
+impl Says<'_> {
+    fn headers(&self) -> HeaderMap {
+        match self {
+            Self::Session(phase) => phase.headers(),
+            Self::Message(message) => mirrored::headers(message),
+        }
+    }
+
+    fn into_phase(self) -> Phase {
+        match self {
+            Self::Session(phase) => phase,
+            Self::Message(_) => Phase::Fresh,
+        }
+    }
+}
+
+/// A response, and what its request said of the session.
 struct Sent {
     response: Response<Incoming>,
-    with_session: bool,
-}
-
-/// What the head of an answer to `initialize` carried.
-struct Opening {
-    session: Option<HeaderValue>,
-}
-
-/// What one POST of a request brought.
-enum Exchanged {
-    Message(Message),
-    Events(EventReader, Option<Opening>),
+    phase: Phase,
 }
 
 fn is_answer(message: &Message) -> bool {
     matches!(message.kind(), Kind::Response | Kind::Error)
-}
-
-/// Whether an error text is about the session: some servers refuse an unknown session with 400.
-fn names_session(body: &[u8]) -> bool {
-    String::from_utf8_lossy(body).to_ascii_lowercase().contains("session")
 }

@@ -4,10 +4,14 @@ mod health;
 mod http;
 mod limits;
 mod log;
+mod names;
 mod probing;
 mod protocol_errors;
+mod restarts;
 mod sse;
+mod stateless;
 mod stdio;
+mod websocket;
 
 use std::time::Duration;
 
@@ -59,6 +63,14 @@ fn call_with_progress(id: u64, tool: &str) -> Message {
     ))
 }
 
+/// Progress of a request, under the token that came with it.
+fn progress_of(request: &Message) -> String {
+    let token = request.progress_token().unwrap();
+    format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":1}}}}"#
+    )
+}
+
 fn cancel(id: u64) -> Message {
     message(&format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{id}}}}}"#
@@ -74,6 +86,10 @@ struct Collected(mpsc::Sender<Message>);
 impl Inbox for Collected {
     fn deliver(&self, message: Message) -> BoxFuture<'_, ()> {
         boxed(async move { self.0.send(message).await.unwrap() })
+    }
+
+    fn has_reader(&self) -> bool {
+        !self.0.is_closed()
     }
 }
 
@@ -94,10 +110,18 @@ fn config(url: String) -> Config {
 impl Rig {
     fn new(config: Config) -> Self {
         let server = UpstreamServer::new(config, std::env::vars(), Arc::new(SystemClock)).unwrap();
-        let server = Arc::new(server);
+        Self::over(&Arc::new(server), Party::One)
+    }
+
+    /// Another session with a server.
+    fn over(server: &Arc<UpstreamServer>, party: Party) -> Self {
         let (sender, inbox) = mpsc::channel(64);
-        let connection = server.connect(Arc::new(Collected(sender)));
-        Self { server, connection, inbox }
+        let connection = server.connect(Arc::new(Collected(sender)), party);
+        Self { server: Arc::clone(server), connection, inbox }
+    }
+
+    fn beside(&self, party: Party) -> Self {
+        Self::over(&self.server, party)
     }
 
     /// A rig whose session is initialised.

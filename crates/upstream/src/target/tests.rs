@@ -47,6 +47,22 @@ fn the_shown_address_has_no_query() {
 }
 
 #[test]
+fn a_websocket_begins_as_http() {
+    for (text, http) in [
+        ("ws://h:8080/ws?a=ws", "http://h:8080/ws?a=ws"),
+        ("wss://ws.example/", "https://ws.example/"),
+        ("http://h/", "http://h/"),
+    ] {
+        let target = Target::parse(text).unwrap();
+        assert_eq!(
+            (target.uri().to_string().as_str(), target.http_uri()),
+            (text, &http.parse().unwrap())
+        );
+        assert_eq!(target.is_websocket(), text.starts_with("ws"), "{text}");
+    }
+}
+
+#[test]
 fn only_an_address_without_path_is_bare() {
     for (text, bare) in [("http://h", true), ("http://h/", true), ("http://h/mcp", false)] {
         assert_eq!(Target::parse(text).unwrap().is_bare(), bare, "{text}");

@@ -27,6 +27,8 @@ pub(crate) struct Client {
     next_id: i64,
     pub(crate) seen: Vec<Value>,
     pub(crate) path: String,
+    pub(crate) revision: String,
+    pub(crate) capabilities: Value,
 }
 
 impl Client {
@@ -39,6 +41,8 @@ impl Client {
             next_id: 1,
             seen: Vec::new(),
             path: "/mcp".to_owned(),
+            revision: REVISION.to_owned(),
+            capabilities: json!({ "sampling": {} }),
         }
     }
 
@@ -47,6 +51,7 @@ impl Client {
     pub(crate) fn beside(&self) -> Self {
         let mut other = Self::new(self.addr);
         other.session.clone_from(&self.session);
+        other.revision.clone_from(&self.revision);
         other.next_id = self.next_id + 100_000;
         other
     }
@@ -54,7 +59,10 @@ impl Client {
     /// `initialize` and `notifications/initialized`; the result of the first.
     #[track_caller]
     pub(crate) fn handshake(&mut self) -> Value {
-        let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params() });
+        let mut params = initialize_params();
+        params["protocolVersion"] = json!(self.revision);
+        params["capabilities"] = self.capabilities.clone();
+        let body = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params });
         self.send(&body);
         let head = self.conn.read_head().expect("no answer to initialize");
         self.session = head.header("mcp-session-id").map(str::to_owned);
@@ -73,7 +81,7 @@ impl Client {
         ];
         if let Some(session) = &self.session {
             headers.push(("Mcp-Session-Id".to_owned(), session.clone()));
-            headers.push(("MCP-Protocol-Version".to_owned(), REVISION.to_owned()));
+            headers.push(("MCP-Protocol-Version".to_owned(), self.revision.clone()));
         }
         headers
     }
@@ -189,18 +197,28 @@ impl Client {
     /// Opens the GET stream of the session.
     #[track_caller]
     pub(crate) fn listen(&self) -> Events {
+        self.listen_after(None).unwrap_or_else(|answer| panic!("{answer:?}"))
+    }
+
+    /// Opens the GET stream of the session, or resumes a stream after an event; the
+    /// answer when it is no stream.
+    #[track_caller]
+    pub(crate) fn listen_after(&self, event: Option<&str>) -> Result<Events, Response> {
         let mut conn = Conn::open(self.addr);
         let session = self.session.clone().unwrap_or_default();
-        let headers = [
+        let mut headers = vec![
             ("Accept", "text/event-stream"),
-            ("Mcp-Session-Id", &session),
-            ("MCP-Protocol-Version", REVISION),
+            ("Mcp-Session-Id", session.as_str()),
+            ("MCP-Protocol-Version", self.revision.as_str()),
         ];
+        headers.extend(event.map(|id| ("Last-Event-ID", id)));
         conn.send("GET", &self.path, &headers, b"").unwrap();
         let head = conn.read_head().expect("no answer to GET");
-        assert_eq!(head.status(), 200, "{head:?}");
-        assert!(head.is_event_stream(), "{head:?}");
-        Events::of(conn)
+        if head.status() == 200 && head.is_event_stream() {
+            return Ok(Events::of(conn));
+        }
+        let body = conn.read_body().expect("the answer broke off");
+        Err(Response { head, body })
     }
 
     #[track_caller]

@@ -56,7 +56,12 @@ pub(crate) struct Process {
 impl Process {
     #[track_caller]
     pub(crate) fn spawn(dir: &Path, args: &[&str], env: &[(String, String)]) -> Self {
-        let mut command = Command::new(binary());
+        Self::of(Command::new(binary()), dir, args, env)
+    }
+
+    /// A child that is the binary in the end, whatever `command` does before.
+    #[track_caller]
+    fn of(mut command: Command, dir: &Path, args: &[&str], env: &[(String, String)]) -> Self {
         command.args(args).current_dir(dir).stdin(Stdio::null()).process_group(0);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
@@ -84,6 +89,10 @@ impl Process {
 
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -153,7 +162,20 @@ impl Gateway {
     /// Starts the gateway and waits until `/ready` says 200.
     #[track_caller]
     pub(crate) fn start(config: Config) -> Self {
-        let mut gateway = Self::launch(config);
+        Self::launch(config).wait_ready()
+    }
+
+    /// Starts the gateway where at most `soft` files may be open unless it asks for more, and waits until it is ready.
+    #[track_caller]
+    pub(crate) fn start_with_open_files(config: Config, soft: u32) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!(r#"ulimit -S -n {soft} && exec "$@""#), "sh"]).arg(binary());
+        Self::launch_by(shell, config).wait_ready()
+    }
+
+    #[track_caller]
+    fn wait_ready(self) -> Self {
+        let mut gateway = self;
         until("the gateway is ready", || {
             if let Some(status) = gateway.process.ended() {
                 panic!("the gateway ended with {status}: {}", gateway.process.stderr());
@@ -178,12 +200,14 @@ impl Gateway {
 
     #[track_caller]
     pub(crate) fn launch(config: Config) -> Self {
+        Self::launch_by(Command::new(binary()), config)
+    }
+
+    #[track_caller]
+    fn launch_by(command: Command, config: Config) -> Self {
         let file = config.write();
-        let process = Process::spawn(
-            config.root(),
-            &["run", "--config", file.to_str().unwrap()],
-            &config.env,
-        );
+        let args = ["run", "--config", file.to_str().unwrap()];
+        let process = Process::of(command, config.root(), &args, &config.env);
         Self { process, config }
     }
 

@@ -91,6 +91,11 @@ impl Conn {
         self.io.get_ref()
     }
 
+    /// What the connection carries after the last message, as it is.
+    pub(crate) fn raw(&mut self) -> &mut BufReader<TcpStream> {
+        &mut self.io
+    }
+
     pub(crate) fn close(&self) {
         // The peer may have been faster.
         drop(self.io.get_ref().shutdown(Shutdown::Both));
@@ -245,6 +250,7 @@ pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) id: String,
     pub(crate) data: String,
+    pub(crate) retry: String,
 }
 
 impl Event {
@@ -298,6 +304,7 @@ impl Events {
             match field {
                 "event" => value.clone_into(&mut event.name),
                 "id" => value.clone_into(&mut event.id),
+                "retry" => value.clone_into(&mut event.retry),
                 "data" => {
                     if has_data {
                         event.data.push('\n');

@@ -72,6 +72,44 @@ fn what_cannot_work_is_invalid() {
     check_invalid(upstream, &["upstream.url"]);
 }
 
+/// Judges a key file with this text and mode.
+fn keys(text: &str, mode: u32) -> anyhow::Result<Exit> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, args) =
+        folder("audit: { enabled: false }\nsession: { key_file: HERE/session.key }");
+    let path = folder.path().join("session.key");
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    execute(&args)
+}
+
+#[test]
+fn the_keys_of_sessions_are_judged_as_at_the_start() {
+    check_valid("audit: { enabled: false }\nsession: { key_file: HERE/session.key }");
+    let key = format!("{}=\n", "A".repeat(43));
+    for mode in [0o600, 0o644] {
+        assert_eq!(keys(&key, mode).unwrap(), Exit::Done);
+    }
+    let error = keys(&key, 0o620).unwrap_err().to_string();
+    assert!(error.contains("has mode 0620") && error.contains("`session.key_file`"), "{error}");
+    let error = keys(&format!("{key}hunter2\n"), 0o600).unwrap_err().to_string();
+    assert!(error.contains("line 2 of") && !error.contains("hunter2"), "{error}");
+    let off = "audit: { enabled: false }\nsession: { key_file: HERE";
+    check_invalid(&format!("{off}/policies }}"), &["it is a directory; name a file in it"]);
+    check_invalid(
+        &format!("{off}/none/session.key }}"),
+        &["cannot be created; see `session.key_file`", "/none`"],
+    );
+}
+
+#[test]
+fn the_keys_beside_the_audit_log_are_judged_too() {
+    let (folder, args) = folder("audit: { db_path: HERE/audit.db }");
+    std::fs::create_dir(folder.path().join("session.key")).unwrap();
+    let error = execute(&args).unwrap_err().to_string();
+    assert!(error.contains("/session.key` (`session.key_file`)"), "{error}");
+}
+
 #[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let (folder, args) = folder("audit: { db_path: HERE/none/audit.db }");

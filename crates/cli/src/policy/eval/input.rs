@@ -26,6 +26,8 @@ fn defaults(settings: &Settings, clock: &dyn Clock) -> [(&'static str, Value); 7
     let transport = match (&upstream.url, upstream.transport) {
         (None, _) | (_, TransportKind::Stdio) => "stdio",
         (Some(_), TransportKind::Sse) => "sse",
+        (Some(_), TransportKind::WebSocket) => "websocket",
+        (Some(url), TransportKind::Auto) if url.starts_with("ws") => "websocket",
         (Some(_), TransportKind::Auto | TransportKind::Http) => "http",
     };
     [

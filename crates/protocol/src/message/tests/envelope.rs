@@ -25,7 +25,7 @@ fn bodies_that_are_not_one_object() {
         check(body, InvalidRequest, None, "message is not an object at byte");
     }
     for body in ["[]", "[1]", r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#] {
-        check(body, InvalidRequest, None, "batches are refused");
+        check(body, InvalidRequest, None, "batches belong to sessions of 2025-03-26");
     }
     check(&"[".repeat(100_000), Syntax, None, "nested deeper than 128");
     check(&r#"{"":["#.repeat(50_000), Syntax, None, "nested deeper than 128");
@@ -202,6 +202,29 @@ fn keys_that_differ_from_protocol_keys_only_in_case() {
     }
     let meta = r#"{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"ProgressToken":1}}}"#;
     check(meta, InvalidRequest, Some("1"), "`ProgressToken` differs from `progressToken`");
+    for key in ["io.modelcontextprotocol/ProtocolVersion", "IO.modelcontextprotocol/logLevel"] {
+        let meta = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"x","params":{{"_meta":{{"{key}":1}}}}}}"#
+        );
+        check(&meta, InvalidRequest, Some("1"), "differs from `io.modelcontextprotocol/");
+    }
+    for key in ["ResultType", "inputrequests", "REQUESTSTATE"] {
+        let result = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"{key}":1}}}}"#);
+        check(&result, InvalidRequest, Some("1"), "only in case");
+    }
+    // What is decided one by one of what a message carries.
+    let listen = r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":{"notifications":{"ResourceSubscriptions":["file:///secret"]}}}"#;
+    check(listen, InvalidRequest, Some("1"), "differs from `resourceSubscriptions`");
+    for question in [
+        r#"{"method":"roots/list","Method":"sampling/createMessage"}"#,
+        r#"{"method":"elicitation/create","Params":{}}"#,
+        r#"{"method":"elicitation/create","params":{"message":"","Message":""}}"#,
+    ] {
+        let result = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"result":{{"inputRequests":{{"a":{question}}}}}}}"#
+        );
+        check(&result, InvalidRequest, Some("1"), "only in case");
+    }
     let error = r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"","Code":2}}"#;
     check(error, InvalidRequest, Some("1"), "`Code` differs from `code`");
     // Elsewhere, case is the user's own affair.
@@ -236,6 +259,15 @@ fn params_that_do_not_fit() {
             refused(method, params, "`params.uri` must be a string that is not empty");
         }
         assert!(request(method, r#"{"uri":"u"}"#).is_ok());
+    }
+    for method in ["tasks/get", "tasks/result", "tasks/cancel", "tasks/update"] {
+        for params in ["{}", r#"{"taskId":1}"#, r#"{"taskId":""}"#] {
+            refused(method, params, "`params.taskId` must be a string that is not empty");
+        }
+    }
+    for filter in ["[]", "null", "true"] {
+        let params = format!(r#"{{"notifications":{filter}}}"#);
+        refused("subscriptions/listen", &params, "`params.notifications` must be an object");
     }
     for token in ["{}", "[1]", "null", "1.5", "true"] {
         let meta = format!(r#"{{"_meta":{{"progressToken":{token}}}}}"#);

@@ -12,11 +12,27 @@ fn check(body: &str, rewrite: Rewrite<'_>, want: &str) {
 
 #[test]
 fn each_token_is_replaced_where_it_stands() {
-    let all = Rewrite { id: Some("99"), cancelled_id: Some("98"), result: Some("{}") };
+    let all = Rewrite {
+        id: Some("99"),
+        cancelled_id: Some("98"),
+        result: Some("{}"),
+        progress_token: Some("97"),
+        subscription_id: Some("96"),
+    };
     check(
         r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :1 } }, "id": "abc" ,"method":"x"}"#,
         all,
-        r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :1 } }, "id": 99 ,"method":"x"}"#,
+        r#"{"jsonrpc":"2.0", "params":{ "_meta": {"progressToken" :97 } }, "id": 99 ,"method":"x"}"#,
+    );
+    check(
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"a","progress":1}}"#,
+        all,
+        r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":97,"progress":1}}"#,
+    );
+    check(
+        r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":1}}}"#,
+        all,
+        r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"io.modelcontextprotocol/subscriptionId":96}}}"#,
     );
     check(
         r#"{"id":1,"jsonrpc":"2.0","result":{"a":[1]}}"#,
@@ -33,6 +49,19 @@ fn each_token_is_replaced_where_it_stands() {
         all,
         r#"{"jsonrpc":"2.0","result":{},"id":99}"#,
     );
+}
+
+#[test]
+fn a_token_inside_a_result_goes_with_the_result() {
+    let body = r#"{"id":1,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":2}},"jsonrpc":"2.0"}"#;
+    let subscription = Rewrite { subscription_id: Some("33"), ..Rewrite::default() };
+    check(
+        body,
+        Rewrite { id: Some("44"), ..subscription },
+        r#"{"id":44,"result":{"_meta":{"io.modelcontextprotocol/subscriptionId":33}},"jsonrpc":"2.0"}"#,
+    );
+    let both = Rewrite { result: Some("{}"), ..subscription };
+    check(body, both, r#"{"id":1,"result":{},"jsonrpc":"2.0"}"#);
 }
 
 #[test]

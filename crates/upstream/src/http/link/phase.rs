@@ -1,5 +1,6 @@
 //! What a session has to say with each message.
 
+use domain::Handshake;
 use http::{HeaderMap, HeaderValue};
 use protocol::Message;
 
@@ -28,6 +29,25 @@ impl Phase {
         let version = answer.protocol_version();
         let version = version.and_then(|version| HeaderValue::from_str(&version).ok());
         Self::Open { session, version }
+    }
+
+    /// Of a session that was opened elsewhere.
+    pub(super) fn resumed(handshake: &Handshake) -> Self {
+        let session = handshake.server_session.as_ref();
+        let mut session = session.and_then(|id| HeaderValue::from_str(id.expose()).ok());
+        if let Some(session) = &mut session {
+            session.set_sensitive(true);
+        }
+        let version = HeaderValue::from_static(handshake.server_version.as_str());
+        Self::Open { session, version: Some(version) }
+    }
+
+    /// The session id that the server minted.
+    pub(super) fn session_id(&self) -> Option<String> {
+        match self {
+            Self::Open { session: Some(session), .. } => session.to_str().ok().map(str::to_owned),
+            Self::Open { session: None, .. } | Self::Fresh | Self::Forgotten => None,
+        }
     }
 
     /// Whether messages carry a session id.

@@ -75,7 +75,7 @@ async fn check_no_mcp(status: u16, body: &'static str, expected: &str) {
         rig.server.check().await;
     }
     let (sender, inbox) = mpsc::channel(8);
-    let connection = rig.server.connect(Arc::new(Collected(sender)));
+    let connection = rig.server.connect(Arc::new(Collected(sender)), Party::One);
     Rig { connection, inbox, server: Arc::clone(&rig.server) }.initialize().await;
     assert_eq!(rig.server.health(), Health::Up, "{status}: it speaks MCP");
 }
@@ -103,8 +103,7 @@ fn a_server_that_spoke_mcp_before_may_come_back_unasked() {
 #[tokio::test]
 async fn coming_and_going_is_logged() {
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = log.listen();
     let seen = LastSeen::new("files");
     seen.connected();
     seen.connected();

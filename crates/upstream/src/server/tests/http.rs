@@ -1,7 +1,5 @@
 use super::*;
-use testkit::upstream::{
-    Answers, FakeServer, McpServer, Step, answer, empty, event_stream, response,
-};
+use testkit::upstream::{Answers, FakeServer, McpServer, Step, answer, event_stream};
 
 async fn round_trip(answers: Answers, stateful: bool) {
     let server = McpServer::obliging(answers, stateful).await;
@@ -69,8 +67,7 @@ async fn ids_are_ours_and_all_else_is_the_clients() {
 #[tokio::test]
 async fn one_event_after_the_other_reaches_the_reader() {
     let server = McpServer::start(Answers::Events, true, |request| {
-        let update = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
-        vec![Step::Send(update.to_owned()), Step::Hold, Step::Send(answer(request))]
+        vec![Step::Send(progress_of(request)), Step::Hold, Step::Send(answer(request))]
     })
     .await;
     let rig = Rig::open(config(server.url())).await;
@@ -141,39 +138,6 @@ async fn answers_on_the_standalone_stream_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_forgotten_session_says_so_until_it_is_initialised_again() {
-    let server = FakeServer::start(|request| async move {
-        match request.mcp_method().as_str() {
-            "initialize" => {
-                let id = request.message().unwrap().id().unwrap().to_owned();
-                let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"protocolVersion":"2025-06-18"}}}}"#);
-                let mut response = response(200, "application/json", body);
-                response.headers_mut().insert("mcp-session-id", "s".parse().unwrap());
-                response
-            }
-            "tools/call" => response(400, "application/json", r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32000,"message":"Bad Request: No valid session ID provided"}}"#),
-            "tools/list" => empty(404),
-            _ => empty(if request.method == "GET" { 405 } else { 202 }),
-        }
-    })
-    .await;
-    let list = || message(r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#);
-    for first in [call(1, "echo"), list()] {
-        let rig = Rig::open(config(server.url("/mcp"))).await;
-        failed(&rig.failure(first).await, ErrorKind::SessionNotFound, "send `initialize`");
-        let so_far = server.so_far().len();
-        failed(
-            &rig.failure(call(2, "echo")).await,
-            ErrorKind::SessionNotFound,
-            "send `initialize`",
-        );
-        assert_eq!(server.so_far().len(), so_far, "nothing is sent to a session that is gone");
-        rig.ask(message(INITIALIZE)).await;
-        assert_eq!(server.so_far().last().unwrap().header("mcp-session-id"), None);
-    }
-}
-
-#[tokio::test]
 async fn a_broken_answer_with_event_ids_is_taken_up_again() {
     let (sender, mut streams) = mpsc::channel(4);
     let server = FakeServer::start(move |_| {
@@ -219,4 +183,33 @@ async fn initialised_again_there_is_still_one_standalone_stream() {
     rig.ask(call(2, "echo")).await;
     let [first, _second] = server.streams().try_into().unwrap();
     timeout(PATIENCE, first.closed()).await.expect("the first stream ends");
+}
+
+#[tokio::test]
+async fn the_time_out_stands_still_while_the_server_waits_for_the_client() {
+    let question = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create"}"#;
+    let server =
+        McpServer::start(Answers::Events, true, move |request| match request.name().as_deref() {
+            Some("ask") => {
+                vec![Step::Send(question.to_owned()), Step::Hold, Step::Send(answer(request))]
+            }
+            Some(_) => vec![Step::Hold],
+            None => vec![Step::Send(answer(request))],
+        })
+        .await;
+    let config = Config { timeout: Span::millis(50), ..config(server.url()) };
+    let rig = Rig::open(config).await;
+    let mut stream = rig.stream(call(1, "ask")).await;
+    assert_eq!(stream.next().await.unwrap().unwrap().method_name(), "elicitation/create");
+    // A session without questions measures the time.
+    let other = rig.beside(Party::One);
+    other.initialize().await;
+    let measure = async || other.failure(call(2, "never")).await;
+    let rest = async {
+        measure().await;
+        measure().await;
+        server.release(1);
+    };
+    let (answered, ()) = tokio::join!(stream.next(), rest);
+    said(&answered.unwrap().unwrap(), "ask");
 }

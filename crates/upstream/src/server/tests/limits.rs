@@ -46,9 +46,8 @@ async fn initialize_is_never_cancelled() {
 
 #[tokio::test]
 async fn events_set_the_clock_of_a_stream_back() {
-    let update = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
-    let server = McpServer::start(Answers::Events, false, move |_| {
-        vec![[Step::Send(update.to_owned()), Step::Hold]; 4].concat()
+    let server = McpServer::start(Answers::Events, false, |request| {
+        vec![[Step::Send(progress_of(request)), Step::Hold]; 4].concat()
     })
     .await;
     let rig = Rig::open(Config { timeout: TIMEOUT, ..config(server.url()) }).await;
@@ -138,7 +137,11 @@ async fn answers_over_the_limit_are_refused() {
         let server = McpServer::start(answers, false, big).await;
         let small = Config { max_message_bytes: 2048, ..config(server.url()) };
         let rig = Rig::open(small).await;
-        failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, "max_message_bytes");
+        failed(
+            &rig.failure(call(1, "echo")).await,
+            ErrorKind::UpstreamError,
+            "over 2048 bytes (`upstream.max_message_bytes`)",
+        );
         let rig = Rig::open(config(server.url())).await;
         said(&rig.ask(call(1, "echo")).await, "xxx");
     }
@@ -158,7 +161,11 @@ async fn an_event_that_never_ends_is_refused_before_it_does() {
     })
     .await;
     let rig = Rig::new(Config { max_message_bytes: 2048, ..config(server.url("/mcp")) });
-    failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, "max_message_bytes");
+    failed(
+        &rig.failure(call(1, "echo")).await,
+        ErrorKind::UpstreamError,
+        "over 2048 bytes (`upstream.max_message_bytes`)",
+    );
 }
 
 #[tokio::test]
@@ -167,8 +174,10 @@ async fn at_most_max_open_requests_wait_at_once() {
     let mut config = Config { timeout: TIMEOUT, ..config(server.url()) };
     config.connection_pool.max_open = 1;
     let rig = Rig::open(config).await;
-    let other =
-        Rig { connection: rig.server.connect(Arc::new(Collected(mpsc::channel(1).0))), ..rig };
+    let other = Rig {
+        connection: rig.server.connect(Arc::new(Collected(mpsc::channel(1).0)), Party::One),
+        ..rig
+    };
     let first = other.stream(call(1, "first")).await;
     let failure = other.expire(call(2, "second"), async {}).await;
     failed(&failure, ErrorKind::Overloaded, "max_open");

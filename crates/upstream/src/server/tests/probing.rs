@@ -49,7 +49,7 @@ async fn what_was_found_is_tried_first_by_the_next_session() {
     assert_eq!(tried(&server)[..3], ["POST /", "GET /", "POST /mcp"]);
     let before = tried(&server).len();
     let (sender, inbox) = mpsc::channel(8);
-    let connection = rig.server.connect(Arc::new(Collected(sender)));
+    let connection = rig.server.connect(Arc::new(Collected(sender)), Party::One);
     let next = Rig { connection, inbox, server: Arc::clone(&rig.server) };
     next.initialize().await;
     let posts: Vec<_> =
@@ -74,4 +74,21 @@ async fn a_server_that_is_nowhere_is_one_failure() {
     let rig = Rig::new(config(server.url("")));
     failed(&rig.failure(message(INITIALIZE)).await, ErrorKind::UpstreamError, "HTTP status 404");
     assert_eq!(server.so_far().len(), 4, "two paths, two transports");
+}
+
+#[tokio::test]
+async fn a_stateless_message_finds_the_way_too() {
+    let server = McpServer::obliging(Answers::Json, true).await;
+    let discover = message(
+        r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#,
+    );
+    let stateless = McpServer::obliging(Answers::Json, false).await;
+    let rig = Rig::new(config(origin(&stateless)));
+    said(&rig.ask(discover.clone()).await, "server/discover");
+    check_view(&rig, "http", "/mcp");
+    assert_eq!(tried(&stateless), ["POST /", "GET /", "POST /mcp"]);
+    let rig = Rig::new(config(server.sse_url()));
+    said(&rig.ask(discover).await, "server/discover");
+    check_view(&rig, "sse", "/sse");
+    assert_eq!(tried(&server)[..2], ["POST /sse", "GET /sse"]);
 }

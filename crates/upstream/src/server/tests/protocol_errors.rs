@@ -37,8 +37,9 @@ async fn answers_that_are_not_mcp_are_failures() {
         "not valid MCP",
     )
     .await;
-    check(200, "application/json", r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, "not valid MCP")
+    check(200, "application/json", r#"[{"jsonrpc":"2.0","id":2,"result":{}}]"#, "not valid MCP")
         .await;
+    check(200, "application/json", "[]", "not valid MCP").await;
     check(202, "text/plain", "", "not valid MCP").await;
     check(500, "text/plain", "stack trace", "HTTP status 500").await;
     check(502, "text/html", "<html>", "HTTP status 502").await;
@@ -64,9 +65,11 @@ async fn content_types_have_no_case_and_may_have_parameters() {
             fixed(200, content_type, r#"{"jsonrpc":"2.0","id":1,"result":{"ok":1}}"#).await;
         said(&rig.ask(call(1, "echo")).await, "ok");
     }
-    let (_server, rig) =
-        fixed(201, "application/json", r#"{"jsonrpc":"2.0","id":1,"result":{"ok":1}}"#).await;
-    said(&rig.ask(call(1, "echo")).await, "ok");
+    for status in [201, 206] {
+        let good = r#"{"jsonrpc":"2.0","id":1,"result":{"ok":1}}"#;
+        let (_server, rig) = fixed(status, "application/json", good).await;
+        said(&rig.ask(call(1, "echo")).await, "ok");
+    }
 }
 
 #[tokio::test]
@@ -160,4 +163,38 @@ async fn other_events_are_no_messages() {
     assert_eq!(pieces.len(), 1);
     said(pieces[0].as_ref().unwrap(), "ok");
     assert_eq!(rig.server.protocol_errors(), 0);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_in_a_stream_is_dropped_and_the_answer_comes() {
+    let comments = ":\n\n".repeat(100_000);
+    let mut body = comments.into_bytes();
+    body.extend(b"data: \xff\n\nid: 7\ndata: {\"jsonrpc\":\"2.0\"}\n\n");
+    body.extend(b"data: {\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"ok\":1}}\n\n");
+    let server = FakeServer::start(move |_| {
+        let body = body.clone();
+        async move { response(200, "text/event-stream", body) }
+    })
+    .await;
+    let rig = Rig::new(config(server.url("/mcp")));
+    let pieces = rig.pieces(call(1, "echo")).await;
+    assert_eq!(pieces.len(), 1);
+    said(pieces[0].as_ref().unwrap(), "ok");
+    assert_eq!(rig.server.protocol_errors(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_counts_once() {
+    let server = McpServer::start(Answers::Json, false, |request| {
+        let before = answer(request).replace("\"id\":2", "\"id\":3");
+        let steps = [before, answer(request), answer(request)];
+        steps.map(Step::Send).to_vec()
+    })
+    .await;
+    let config = Config { transport: TransportKind::Sse, ..config(server.sse_url()) };
+    let rig = Rig::open(config).await;
+    said(&rig.ask(call(1, "first")).await, "first");
+    // Each call's answers come before, in time, and after.
+    said(&rig.ask(call(2, "second")).await, "second");
+    assert!(rig.server.protocol_errors() >= 3, "{}", rig.server.protocol_errors());
 }

@@ -92,6 +92,16 @@ def call(request):
     elif tool == "grandchild":
         subprocess.Popen(["sleep", "1000"], close_fds=False)
         answer(request, "started")
+    elif tool == "daemon":
+        # Leaves the process group, the session and the family, with everything open.
+        script = "import os, time\nos.fork() and os._exit(0)\nos.setsid()\nos.fork() and os._exit(0)\ntime.sleep(1000)"
+        subprocess.run([sys.executable, "-c", script], close_fds=False)
+        answer(request, "started")
+    elif tool == "endless":
+        for _ in range(1024):
+            sys.stdout.write("x" * 65536)
+        sys.stdout.write("\n")
+        answer(request, "after the endless line")
     elif tool == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         answer(request, "stubborn")

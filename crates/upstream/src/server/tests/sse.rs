@@ -66,18 +66,18 @@ async fn a_stream_that_breaks_is_reopened_without_waiting_for_a_message() {
 
 #[tokio::test]
 async fn progress_belongs_to_its_request() {
-    let update = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
-    let other = update.replace("\"t\"", "\"u\"");
-    let server = McpServer::start(Answers::Json, false, move |request| {
-        let steps = [update.to_owned(), other.clone(), answer(request)];
+    let server = McpServer::start(Answers::Json, false, |request| {
+        let nobodys = r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"t","progress":1}}"#;
+        let steps = [progress_of(request), nobodys.to_owned(), answer(request)];
         steps.map(Step::Send).to_vec()
     })
     .await;
-    let mut rig = Rig::open(sse(server.sse_url())).await;
+    let rig = Rig::open(sse(server.sse_url())).await;
     let pieces = rig.pieces(call_with_progress(1, "echo")).await;
     assert_eq!(pieces.len(), 2);
     said(pieces[1].as_ref().unwrap(), "echo");
-    assert_eq!(rig.delivered().await.progress_token(), Some("\"u\""), "nobody asked for that");
+    assert_eq!(pieces[0].as_ref().unwrap().progress_token(), Some("\"t\""));
+    assert_eq!(rig.server.protocol_errors(), 1, "the server does not know the client's token");
 }
 
 #[tokio::test]
@@ -137,10 +137,7 @@ async fn an_endpoint_is_resolved_against_the_address() {
 
 #[tokio::test]
 async fn a_refused_message_is_a_failure() {
-    for (status, kind, expected) in [
-        (500, ErrorKind::UpstreamError, "HTTP status 500"),
-        (404, ErrorKind::SessionNotFound, "send `initialize`"),
-    ] {
+    for (status, expected) in [(500, "HTTP status 500"), (404, "forgotten")] {
         let server = FakeServer::start(move |request| async move {
             if request.method != "GET" {
                 return empty(status);
@@ -152,6 +149,25 @@ async fn a_refused_message_is_a_failure() {
         })
         .await;
         let rig = Rig::new(sse(server.url("/sse")));
-        failed(&rig.failure(call(1, "echo")).await, kind, expected);
+        failed(&rig.failure(call(1, "echo")).await, ErrorKind::UpstreamError, expected);
     }
+}
+
+#[tokio::test]
+async fn other_tools_after_a_break_are_announced() {
+    let lists = AtomicUsize::new(0);
+    let server = McpServer::start(Answers::Json, false, move |request| {
+        if request.name().is_some() {
+            return vec![Step::Break];
+        }
+        let nth = lists.fetch_add(1, Ordering::SeqCst);
+        let result = format!(r#"{{"tools":[{{"name":"t{nth}"}}]}}"#);
+        let id = request.id().unwrap();
+        vec![Step::Send(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))]
+    })
+    .await;
+    let mut rig = Rig::open(sse(server.sse_url())).await;
+    rig.ask(message(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)).await;
+    failed(&rig.failure(call(2, "break")).await, ErrorKind::UpstreamError, "broke");
+    assert_eq!(rig.delivered().await.method_name(), "notifications/tools/list_changed");
 }

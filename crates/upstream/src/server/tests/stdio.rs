@@ -56,7 +56,7 @@ async fn a_session_is_a_child_of_its_own() {
     said(&rig.ask(call(2, "echo")).await, "echo");
     let pid = text(&rig.ask(call(3, "pid")).await);
     let (sender, inbox) = mpsc::channel(8);
-    let connection = rig.server.connect(Arc::new(Collected(sender)));
+    let connection = rig.server.connect(Arc::new(Collected(sender)), Party::One);
     let other = Rig { server: Arc::clone(&rig.server), connection, inbox };
     other.initialize().await;
     assert_ne!(text(&other.ask(call(3, "pid")).await), pid);
@@ -89,7 +89,7 @@ async fn the_environment_is_only_what_is_named() {
         .chain([("SHARED".to_owned(), "yes".to_owned()), ("SECRET".to_owned(), "no".to_owned())]);
     let server = UpstreamServer::new(config, gateway, Arc::new(SystemClock)).unwrap();
     let (sender, inbox) = mpsc::channel(8);
-    let connection = server.connect(Arc::new(Collected(sender)));
+    let connection = server.connect(Arc::new(Collected(sender)), Party::One);
     let rig = Rig { server: Arc::new(server), connection, inbox };
     rig.initialize().await;
     let seen: serde_json::Value =
@@ -115,6 +115,24 @@ async fn close_ends_and_reaps_the_child_and_its_children() {
     let gone = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
     assert_eq!(gone, Err(nix::errno::Errno::ESRCH), "no zombie");
     assert_eq!(rig.server.health(), domain::Health::Up, "a session's end is no failure");
+    over(connected).await;
+}
+
+#[tokio::test]
+async fn what_has_left_the_group_ends_with_the_child() {
+    let (life, config) = Life::new(python()).await;
+    let rig = Rig::open(config).await;
+    let connected = life.begins().await;
+    said(&rig.ask(call(1, "daemon")).await, "started");
+    assert_eq!(rig.server.children(), 1);
+    rig.connection.close().await;
+    assert_eq!(rig.server.children(), 0);
+    over(connected).await;
+    // The same for a child that ends on its own.
+    let rig = Rig::open(rig.server.shared.config().clone()).await;
+    let connected = life.begins().await;
+    said(&rig.ask(call(1, "daemon")).await, "started");
+    failed(&rig.failure(call(2, "exit")).await, ErrorKind::UpstreamError, "exit status: 3");
     over(connected).await;
 }
 
@@ -173,7 +191,7 @@ async fn proxies_and_certificates_are_inherited_by_default() {
     let gateway = named.map(|name| (name.to_owned(), "v".to_owned())).into_iter().chain(path);
     let server = UpstreamServer::new(python(), gateway, Arc::new(SystemClock)).unwrap();
     let (sender, inbox) = mpsc::channel(8);
-    let connection = server.connect(Arc::new(Collected(sender)));
+    let connection = server.connect(Arc::new(Collected(sender)), Party::One);
     let rig = Rig { server: Arc::new(server), connection, inbox };
     rig.initialize().await;
     let seen: serde_json::Value =
@@ -188,8 +206,7 @@ async fn a_child_that_ends_fails_its_requests_and_comes_back() {
     let starts = tempfile::NamedTempFile::new().unwrap();
     let rig = Rig::open(with_env(python(), "STARTS", starts.path().display())).await;
     let log = Log::default();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
-    let logging = tracing::subscriber::set_default(subscriber);
+    let logging = log.listen();
     let (hanging, exit) = tokio::join!(rig.failure(call(1, "hang")), rig.failure(call(2, "exit")));
     for failure in [hanging, exit] {
         assert!(!failure.unsent, "{failure:?}");
@@ -284,6 +301,13 @@ async fn a_line_that_is_too_long_is_skipped_and_counted() {
 }
 
 #[tokio::test]
+async fn an_endless_line_is_one_error_and_no_more() {
+    let rig = Rig::open(python()).await;
+    said(&rig.ask(call(1, "endless")).await, "after the endless line");
+    assert_eq!(rig.server.protocol_errors(), 1);
+}
+
+#[tokio::test]
 async fn garbage_is_dropped_and_counted() {
     let rig = Rig::open(python()).await;
     said(&rig.ask(call(1, "garbage")).await, "after garbage");
@@ -302,7 +326,13 @@ async fn answers_to_nobody_are_dropped_and_counted() {
 #[tokio::test]
 async fn a_flood_on_standard_error_stops_nothing() {
     let rig = Rig::open(python()).await;
+    let log = Log::default();
+    let logging = log.listen();
     said(&rig.ask(call(1, "noise")).await, "after noise");
+    drop(logging);
+    let logged = log.lines().iter().filter(|line| line.contains("stderr of the server")).count();
+    // 10,001 lines were written; so many a second are logged.
+    assert!((1..=1000).contains(&logged), "{logged}");
 }
 
 #[tokio::test]
