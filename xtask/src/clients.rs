@@ -1,10 +1,10 @@
-//! The official SDK clients and servers of `scripts/real-clients`, as processes.
+//! The real clients and servers of `scripts`, as processes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gateway::endpoint;
 use crate::process::{Server, free_port};
@@ -13,43 +13,73 @@ use crate::tree;
 /// A policy under which everything passes, for what a gateway carries rather than decides.
 pub(crate) const OPEN_POLICY: &str = "scripts/real-clients/policies/open";
 
-/// An official SDK.
+/// A real client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sdk {
-    /// TypeScript, version 1.
+pub(crate) enum Client {
+    /// TypeScript SDK, version 1.
     TypeScript1,
-    /// TypeScript, version 2, in its legacy mode.
+    /// TypeScript SDK, version 2, in its legacy mode.
     TypeScript2,
-    /// Python.
-    Python,
+    /// TypeScript SDK, version 2, probing for 2026-07-28.
+    TypeScript2Modern,
+    /// Python SDK, version 1.
+    Python1,
+    /// Python SDK, version 2, in its legacy mode.
+    Python2,
+    /// Python SDK, version 2, probing for 2026-07-28.
+    Python2Modern,
+    /// TypeScript SDK over stdio to `mcp-remote`, which speaks HTTP.
+    Remote,
+    /// The command line of MCP Inspector.
+    Inspector,
+    /// Rust SDK, with `initialize`.
+    Rust,
+    /// Rust SDK, with `server/discover`.
+    RustModern,
 }
 
-impl Sdk {
-    /// Every SDK.
-    pub(crate) const ALL: [Self; 3] = [Self::TypeScript1, Self::TypeScript2, Self::Python];
+impl Client {
+    /// Every client.
+    pub(crate) const ALL: [Self; 10] = [
+        Self::TypeScript1,
+        Self::TypeScript2,
+        Self::TypeScript2Modern,
+        Self::Python1,
+        Self::Python2,
+        Self::Python2Modern,
+        Self::Remote,
+        Self::Inspector,
+        Self::Rust,
+        Self::RustModern,
+    ];
+
+    /// One client of each implementation that opens sessions and has a tour.
+    pub(crate) const TOURISTS: [Self; 3] = [Self::TypeScript1, Self::TypeScript2, Self::Python1];
 
     /// Its name in our output.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::TypeScript1 => "typescript-v1",
-            Self::TypeScript2 => "typescript-v2",
-            Self::Python => "python",
+            Self::TypeScript1 => "typescript-1",
+            Self::TypeScript2 => "typescript-2",
+            Self::TypeScript2Modern => "typescript-2-modern",
+            Self::Python1 => "python-1",
+            Self::Python2 => "python-2",
+            Self::Python2Modern => "python-2-modern",
+            Self::Remote => "mcp-remote",
+            Self::Inspector => "inspector",
+            Self::Rust => "rmcp",
+            Self::RustModern => "rmcp-modern",
         }
     }
 
-    fn command(self) -> Command {
-        let script = |runtime, name: &str| {
-            let mut command = Command::new(runtime);
-            command.arg(tree::clients().join(name));
-            command
-        };
+    /// The revision that it must have agreed on, where it says.
+    pub(crate) const fn revision(self) -> Option<&'static str> {
         match self {
-            Self::TypeScript1 | Self::TypeScript2 => {
-                let mut command = script(tree::node(), "client.mjs");
-                command.arg(if self == Self::TypeScript1 { "v1" } else { "v2" });
-                command
+            Self::TypeScript1 | Self::TypeScript2 | Self::Python1 | Self::Python2 | Self::Rust => {
+                Some("2025-11-25")
             }
-            Self::Python => script(tree::python("mcp1"), "client.py"),
+            Self::TypeScript2Modern | Self::Python2Modern | Self::RustModern => Some("2026-07-28"),
+            Self::Remote | Self::Inspector => None,
         }
     }
 
@@ -58,43 +88,102 @@ impl Sdk {
     /// # Errors
     /// When the client does.
     pub(crate) fn tour(self, transport: &str, url: &str) -> anyhow::Result<Value> {
-        self.ask(&[transport, url])
+        self.answer(self.script(transport).arg(url))
     }
 
-    /// Calls one tool. Returns its result, or `{"error": …}`.
+    /// Lists the tools over Streamable HTTP and calls one. Returns `revision`, the names of the `tools` and the
+    /// `content` of the result, or `error`.
     ///
     /// # Errors
     /// When the client got no answer.
-    pub(crate) fn call(
-        self,
-        transport: &str,
-        url: &str,
-        tool: &str,
-        arguments: &Value,
-    ) -> anyhow::Result<Value> {
-        self.ask(&[transport, url, tool, &arguments.to_string()])
+    pub(crate) fn call(self, url: &str, tool: &str, arguments: &Value) -> anyhow::Result<Value> {
+        if self == Self::Inspector {
+            return self.inspect(url, tool, arguments);
+        }
+        let transport = if self == Self::Remote { "remote" } else { "http" };
+        self.answer(self.script(transport).arg(url).args([tool, &arguments.to_string()]))
     }
 
-    fn ask(self, args: &[&str]) -> anyhow::Result<Value> {
-        let output = self
-            .command()
-            .args(args)
+    /// The program, with everything before the address.
+    fn script(self, transport: &str) -> Command {
+        let script = |runtime: PathBuf, name, args: [&str; 2]| {
+            let mut command = Command::new(runtime);
+            command.arg(tree::clients().join(name)).args(args);
+            command
+        };
+        let node = |sdk| script(tree::node(), "client.mjs", [sdk, transport]);
+        let python =
+            |environment, era| script(tree::python(environment), "client.py", [era, transport]);
+        let rust = |era| {
+            let mut command = Command::new(tree::at(RMCP_PEER));
+            command.args(["client", era]);
+            command
+        };
+        match self {
+            Self::TypeScript1 => node("v1"),
+            Self::TypeScript2 | Self::Remote => node("v2"),
+            Self::TypeScript2Modern => node("v2-modern"),
+            Self::Python1 => python("mcp1", "legacy"),
+            Self::Python2 => python("mcp2", "legacy"),
+            Self::Python2Modern => python("mcp2", "modern"),
+            Self::Rust => rust("legacy"),
+            Self::RustModern => rust("modern"),
+            Self::Inspector => {
+                let mut command = Command::new(tree::node());
+                command.arg(module(INSPECTOR)).arg("--cli");
+                command
+            }
+        }
+    }
+
+    /// The Inspector does one thing a run.
+    fn inspect(self, url: &str, tool: &str, arguments: &Value) -> anyhow::Result<Value> {
+        let run = |args: &[&str]| {
+            let transport = [url, "--transport", "http", "--method"];
+            self.answer(self.script("http").args(transport).args(args))
+        };
+        let listed = run(&["tools/list"])?;
+        let mut args = vec!["tools/call".to_owned(), "--tool-name".to_owned(), tool.to_owned()];
+        for (name, value) in arguments.as_object().into_iter().flatten() {
+            let value = value.as_str().context("the Inspector takes only texts")?;
+            args.extend(["--tool-arg".to_owned(), format!("{name}={value}")]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let called = run(&args)?;
+        let tools = listed.get("tools").and_then(Value::as_array).into_iter().flatten();
+        let names: Vec<Option<&Value>> = tools.map(|tool| tool.get("name")).collect();
+        Ok(json!({ "tools": names, "content": called.get("content") }))
+    }
+
+    fn answer(self, command: &mut Command) -> anyhow::Result<Value> {
+        let output = command
+            .env("MCP_REMOTE_CONFIG_DIR", tree::at("target/mcp-remote"))
             .stdin(Stdio::null())
             .output()
             .with_context(|| format!("cannot start {}; run `make setup`", self.as_str()))?;
         let said = String::from_utf8_lossy(&output.stderr);
         if !matches!(output.status.code(), Some(0 | 1)) {
-            bail!("{} got no answer from {}:\n{said}", self.as_str(), args.join(" "));
+            bail!("{} got no answer:\n{said}", self.as_str());
         }
         serde_json::from_slice(&output.stdout)
             .with_context(|| format!("{} printed no JSON:\n{said}", self.as_str()))
     }
 }
 
+/// Where `setup` builds client and server of the Rust SDK.
+pub(crate) const RMCP_PEER: &str = "target/rmcp/debug/rmcp-peer";
+
+const INSPECTOR: &str = "@modelcontextprotocol/inspector/clients/launcher/build/index.js";
+
+/// A script that npm installed.
+fn module(script: &str) -> PathBuf {
+    tree::scripts().join("node_modules").join(script)
+}
+
 /// The script of an official package that npm installed.
 pub(crate) fn package(name: &str) -> String {
-    let script = format!("node_modules/@modelcontextprotocol/{name}/dist/index.js");
-    tree::clients().join(script).display().to_string()
+    let script = format!("@modelcontextprotocol/{name}/dist/index.js");
+    module(&script).display().to_string()
 }
 
 /// The argument vector of a package's server as a stdio child.

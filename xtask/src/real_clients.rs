@@ -1,7 +1,9 @@
-//! The official SDK clients, through the gateway, to the official servers.
+//! Real clients, through the gateway, to real servers.
 //!
 //! What a client sees through the gateway must equal what it sees directly, and the audit log must hold exactly one
-//! row for each message.
+//! row for each message. Beyond that, every client must work with every server ([`matrix`]).
+
+mod matrix;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +11,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::clients::{Everything, OPEN_POLICY, Sdk, stdio};
+use crate::clients::{Client, Everything, OPEN_POLICY, stdio};
 use crate::gateway::{Gateway, rows};
 use crate::tree;
 
@@ -34,6 +36,7 @@ const DENIED: i64 = -31_001;
 /// # Errors
 /// When any of them fails, after all have run.
 pub(crate) fn run(gateway: &Path) -> anyhow::Result<()> {
+    crate::setup::clients()?;
     let binary = tree::built(gateway)?;
     let folder = tree::fresh_folder("real-clients")?;
     let mut score = Score::default();
@@ -52,10 +55,10 @@ pub(crate) fn run(gateway: &Path) -> anyhow::Result<()> {
         let policy = json!({ "policy_dir": tree::at(OPEN_POLICY) });
         let rows =
             Gateway::start(&binary, &folder.join(name), upstream, &policy).and_then(|gateway| {
-                for (sdk, transport, expected) in &direct {
+                for (client, transport, expected) in &direct {
                     let what =
-                        format!("{} over {transport} to everything over {name}", sdk.as_str());
-                    score.note(&what, same_tour(&gateway, *sdk, transport, expected));
+                        format!("{} over {transport} to everything over {name}", client.as_str());
+                    score.note(&what, same_tour(&gateway, *client, transport, expected));
                 }
                 rows(&gateway.stop()?)
             });
@@ -66,25 +69,31 @@ pub(crate) fn run(gateway: &Path) -> anyhow::Result<()> {
         let what = format!("a forbidden write, {mode} mode");
         score.note(&what, forbidden_write(&binary, &folder.join(mode), mode));
     }
+    matrix::run(&binary, &folder, &mut score)?;
     score.close()
 }
 
 /// What every client gets without the gateway.
-fn direct(http: &str, sse: &str) -> anyhow::Result<Vec<(Sdk, &'static str, Value)>> {
+fn direct(http: &str, sse: &str) -> anyhow::Result<Vec<(Client, &'static str, Value)>> {
     let mut tours = Vec::new();
-    for sdk in Sdk::ALL {
+    for client in Client::TOURISTS {
         for transport in TRANSPORTS {
             let url = if transport == "http" { http } else { sse };
-            let tour = sdk.tour(transport, url).context("without the gateway")?;
+            let tour = client.tour(transport, url).context("without the gateway")?;
             ensure!(tour.get("error").is_none(), "without the gateway: {tour}");
-            tours.push((sdk, transport, tour));
+            tours.push((client, transport, tour));
         }
     }
     Ok(tours)
 }
 
-fn same_tour(gateway: &Gateway, sdk: Sdk, wire: &str, expected: &Value) -> anyhow::Result<()> {
-    let found = sdk
+fn same_tour(
+    gateway: &Gateway,
+    client: Client,
+    wire: &str,
+    expected: &Value,
+) -> anyhow::Result<()> {
+    let found = client
         .tour(wire, &gateway.url(wire))
         .with_context(|| format!("the gateway's log ends with:\n{}", gateway.log_end()))?;
     match difference("", expected, &found) {
@@ -143,10 +152,10 @@ fn forbidden_write(binary: &Path, folder: &Path, mode: &str) -> anyhow::Result<(
         json!({ "transport": "stdio", "command": stdio("server-filesystem", &[root.as_str()]) });
     let policy = json!({ "mode": mode, "policy_dir": tree::clients().join("policies/drafts") });
     let gateway = Gateway::start(binary, folder, &upstream, &policy)?;
-    for (n, sdk) in Sdk::ALL.into_iter().enumerate() {
+    for (n, client) in Client::TOURISTS.into_iter().enumerate() {
         let url = gateway.url("http");
         let forbidden = files.join(format!("secret-{n}.txt"));
-        let answer = write(sdk, &url, &forbidden)?;
+        let answer = write(client, &url, &forbidden)?;
         if mode == "enforce" {
             denied(&answer)?;
             ensure!(!forbidden.exists(), "denied, and yet `{}` was written", forbidden.display());
@@ -154,12 +163,12 @@ fn forbidden_write(binary: &Path, folder: &Path, mode: &str) -> anyhow::Result<(
             ensure!(forbidden.is_file(), "audit mode did not write: {answer}");
         }
         let permitted = files.join(format!("drafts/note-{n}.txt"));
-        let answer = write(sdk, &url, &permitted)?;
+        let answer = write(client, &url, &permitted)?;
         ensure!(permitted.is_file(), "a permitted write failed: {answer}");
     }
     let rows = rows(&gateway.stop()?)?;
     let calls: Vec<&Value> = rows.iter().filter(|row| row["method"] == "tools/call").collect();
-    ensure!(calls.len() == 2 * Sdk::ALL.len(), "{} rows of calls", calls.len());
+    ensure!(calls.len() == 2 * Client::TOURISTS.len(), "{} rows of calls", calls.len());
     for pair in calls.chunks(2) {
         let [forbidden, permitted] = pair else { bail!("rows come in pairs") };
         row_says(forbidden, mode, "deny", i32::from(mode == "audit"))?;
@@ -169,8 +178,8 @@ fn forbidden_write(binary: &Path, folder: &Path, mode: &str) -> anyhow::Result<(
     Ok(())
 }
 
-fn write(sdk: Sdk, url: &str, path: &Path) -> anyhow::Result<Value> {
-    sdk.call("http", url, "write_file", &json!({ "path": path, "content": "x" }))
+fn write(client: Client, url: &str, path: &Path) -> anyhow::Result<Value> {
+    client.call(url, "write_file", &json!({ "path": path, "content": "x" }))
 }
 
 fn denied(answer: &Value) -> anyhow::Result<()> {

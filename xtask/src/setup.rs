@@ -21,14 +21,21 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The official clients and servers: npm packages and two Python environments.
+/// The real clients and servers: npm packages, two Python environments, and a program on the Rust SDK.
 ///
 /// # Errors
 /// When npm or Python is missing, or an installation fails.
 pub(crate) fn clients() -> anyhow::Result<()> {
     npm()?;
     python("mcp1")?;
-    python("mcp2")
+    python("mcp2")?;
+    must(&mut cargo([
+        "build",
+        "--quiet",
+        "--locked",
+        "--manifest-path=scripts/rmcp/Cargo.toml",
+        "--target-dir=target/rmcp",
+    ]))
 }
 
 /// The `cargo-deny` of our version: one on the PATH, else our own.
@@ -52,7 +59,7 @@ pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
 }
 
 fn npm() -> anyhow::Result<()> {
-    let folder = tree::clients();
+    let folder = tree::scripts();
     let stamp = Stamp::of(&folder.join("package-lock.json"), &folder.join("node_modules"))?;
     if !stamp.holds() {
         says(Path::new("npm"), "--version").context(

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::process::{cargo, must};
-use crate::{real_clients, setup, tree};
+use crate::{conformance, real_clients, tree};
 
-/// Runs cargo's tests, the tests of the shipped policies, and the official clients.
+/// Runs cargo's tests, the tests of the shipped policies, the real clients, and the official suites.
 ///
 /// # Errors
 /// At the first that fails.
 pub(crate) fn run() -> anyhow::Result<()> {
-    setup::clients()?;
     must(&mut cargo(["build", "--bin", "mcp-proxy"]))?;
     must(&mut cargo(["test", "--workspace"]))?;
     let binary = Path::new("target/debug/mcp-proxy");
@@ -20,5 +19,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
             .args(["policy", "test", "policies"])
             .current_dir(tree::root()),
     )?;
-    real_clients::run(binary)
+    real_clients::run(binary)?;
+    conformance::run(binary)
 }

@@ -15,14 +15,19 @@ pub(crate) fn at(relative: impl AsRef<Path>) -> PathBuf {
     root().join(relative)
 }
 
-/// The folder of the official clients and servers, where npm installs them.
+/// The folder where npm installs the official clients, servers and suites.
+pub(crate) fn scripts() -> PathBuf {
+    at("scripts")
+}
+
+/// The folder of our scripts for the official clients and servers.
 pub(crate) fn clients() -> PathBuf {
     at("scripts/real-clients")
 }
 
 /// Node of the version that the clients need, as `setup` installs it.
 pub(crate) fn node() -> PathBuf {
-    clients().join("node_modules/.bin/node")
+    scripts().join("node_modules/.bin/node")
 }
 
 /// Python of a virtual environment of `setup`: `mcp1` or `mcp2`.
