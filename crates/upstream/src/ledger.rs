@@ -15,6 +15,7 @@ use bytes::Bytes;
 use domain::Failure;
 use protocol::{Era, Kind, Message, Method, RequestId};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 pub(crate) use self::flight::{Flight, Piece};
 use self::names::Names;
@@ -201,7 +202,8 @@ impl Ledger {
         let entry = Entry { session, client, era, task, names, wire, end, updates: sender };
         table.flights.insert(own, entry);
         let (ledger, abandon, slot) = (Arc::clone(self), None, None);
-        Flight { ledger, own, era, listens, ended, updates, abandon, slot }
+        let started = Instant::now();
+        Flight { ledger, own, era, listens, started, ended, updates, abandon, slot }
     }
 
     /// Ends the flight of a client's id as cancelled; gives our id and the era of the request.

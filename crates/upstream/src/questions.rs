@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::{BoxFuture, Inbox};
-use protocol::{Kind, Message};
+use protocol::{Kind, Message, Method};
 use tokio::time::{Instant, timeout_at};
 
 use crate::ledger::lock;
@@ -42,16 +42,19 @@ impl Questions {
         }
     }
 
-    fn are_open(&self) -> bool {
+    /// Whether one waits that was asked since then.
+    fn are_open(&self, since: Instant) -> bool {
         let mut open = lock(&self.0);
-        open.retain(|_, since| since.elapsed() < PATIENCE);
-        !open.is_empty()
+        open.retain(|_, asked| asked.elapsed() < PATIENCE);
+        open.values().any(|asked| *asked >= since)
     }
 
     /// Waits for something of the server until `deadline`, and for `limit` more whenever the server
-    /// is waiting for the client then. `None` when it did not come. Cancel-safe if `future` is.
+    /// is waiting for the client then. Only what was asked since the request, at `since`, can be why
+    /// it is not answered. `None` when nothing came. Cancel-safe if `future` is.
     pub(crate) async fn within<T>(
         &self,
+        since: Instant,
         mut deadline: Instant,
         limit: Duration,
         future: impl Future<Output = T>,
@@ -60,7 +63,7 @@ impl Questions {
         loop {
             match timeout_at(deadline, future.as_mut()).await {
                 Ok(item) => return Some(item),
-                Err(_) if self.are_open() => deadline = Instant::now() + limit,
+                Err(_) if self.are_open(since) => deadline = Instant::now() + limit,
                 Err(_) => return None,
             }
         }
@@ -76,6 +79,9 @@ pub(crate) struct Watched {
 impl Inbox for Watched {
     fn deliver(&self, message: Message) -> BoxFuture<'_, ()> {
         self.questions.asked(&message);
+        if message.method() == Some(Method::Cancelled) {
+            self.questions.answered(message.cancelled_id());
+        }
         self.inbox.deliver(message)
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct Owner {
     pub(crate) tools: Arc<SeenTools>,
     /// What the server asked the client and waits for.
     pub(crate) questions: Arc<Questions>,
+    /// Whether any number of clients send over it, none of which may hold up another.
+    pub(crate) many: bool,
     /// What a session goes on from that was opened elsewhere.
     pub(crate) handshake: Option<Handshake>,
     /// Ends all background work.
@@ -63,7 +65,7 @@ impl Owner {
         let (tools, stop) = (SeenTools::new(&inbox), CancellationToken::new());
         let questions = Arc::<Questions>::default();
         let inbox = Arc::new(Watched { inbox, questions: Arc::clone(&questions) });
-        Self { shared, inbox, tools, questions, handshake, stop }
+        Self { shared, inbox, tools, questions, many: false, handshake, stop }
     }
 
     /// A table of requests in flight.

@@ -76,7 +76,8 @@ impl Duplex {
             flight.settle();
             return Err(miss);
         }
-        let piece = self.questions.within(deadline, self.shared.timeout(), flight.next()).await;
+        let (since, limit) = (flight.started(), self.shared.timeout());
+        let piece = self.questions.within(since, deadline, limit, flight.next()).await;
         piece.ok_or_else(|| self.late().into())
     }
 
@@ -112,7 +113,8 @@ impl Duplex {
                 let mut flight = flight?;
                 let piece = match limit {
                     Some(limit) => {
-                        questions.within(Instant::now() + limit, limit, flight.next()).await
+                        let (since, deadline) = (flight.started(), Instant::now() + limit);
+                        questions.within(since, deadline, limit, flight.next()).await
                     }
                     None => Some(flight.next().await),
                 };

@@ -84,7 +84,7 @@ impl HttpLink {
                 greeting: Greeting::of(handshake),
                 tools: Arc::clone(&owner.tools),
                 questions: Arc::clone(&owner.questions),
-                phase: Mutex::new(handshake.map(Phase::resumed).unwrap_or_default()),
+                phase: Mutex::new(handshake.map(|it| resumed(owner, it)).unwrap_or_default()),
                 renewing: tokio::sync::Mutex::default(),
                 opening: AtomicBool::new(false),
                 opened: Notify::new(),
@@ -313,6 +313,15 @@ impl HttpLink {
     fn late(&self) -> Failure {
         failure::timeout(self.shared.timeout(), self.shared.name())
     }
+}
+
+/// Where a session is that was opened elsewhere. One that settled on a revision which is not allowed
+/// any more has to be opened anew.
+fn resumed(owner: &Owner, handshake: &Handshake) -> Phase {
+    let oldest = &owner.shared.config().min_protocol_version;
+    let too_old =
+        oldest.as_ref().is_some_and(|oldest| handshake.server_version.as_str() < oldest.as_str());
+    if too_old { Phase::Forgotten } else { Phase::resumed(handshake) }
 }
 
 /// What a message says in its headers.

@@ -7,6 +7,7 @@ use domain::Failure;
 use protocol::{Era, Message};
 use tokio::sync::oneshot::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::{Abandon, Ledger, lock, names};
 use crate::failure;
@@ -18,6 +19,7 @@ pub(crate) struct Flight {
     pub(super) own: u64,
     pub(super) era: Era,
     pub(super) listens: bool,
+    pub(super) started: Instant,
     pub(super) ended: oneshot::Receiver<Result<Message, Failure>>,
     pub(super) updates: Option<mpsc::Receiver<Message>>,
     pub(super) abandon: Option<Abandon>,
@@ -47,6 +49,11 @@ impl Flight {
     /// Whether its answer is a subscription, which is silent as long as nothing changes.
     pub(crate) fn listens(&self) -> bool {
         self.listens
+    }
+
+    /// When it entered the table.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     /// The request as the server gets it.

@@ -15,8 +15,19 @@ fn question(id: &str) -> Message {
 /// Waits for what comes after `after`, while these questions are open; gives whether it came and how
 /// long that took.
 async fn check(questions: &Questions, after: Duration, comes: bool, took: Duration) {
+    check_since(Instant::now() - PATIENCE, questions, after, comes, took).await;
+}
+
+/// The same for a request that was made then.
+async fn check_since(
+    since: Instant,
+    questions: &Questions,
+    after: Duration,
+    comes: bool,
+    took: Duration,
+) {
     let start = Instant::now();
-    let came = questions.within(start + LIMIT, LIMIT, sleep(after)).await;
+    let came = questions.within(since, start + LIMIT, LIMIT, sleep(after)).await;
     assert_eq!((came.is_some(), start.elapsed()), (comes, took));
 }
 
@@ -43,4 +54,12 @@ async fn a_question_that_is_never_answered_holds_nothing_for_ever() {
     questions.asked(&question("1"));
     check(&questions, 2 * PATIENCE, false, PATIENCE).await;
     check(&questions, 2 * PATIENCE, false, LIMIT).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_says_nothing_of_requests_that_came_after_it() {
+    let questions = Questions::default();
+    questions.asked(&question("1"));
+    sleep(Duration::from_secs(1)).await;
+    check_since(Instant::now(), &questions, 2 * LIMIT, false, LIMIT).await;
 }

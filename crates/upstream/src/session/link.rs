@@ -45,7 +45,10 @@ impl Link {
             Route::Stdio(command) => Dialler::Child(Arc::clone(command)),
         };
         Some(match era {
-            Era::Legacy => Self::Own(Duplex::new(owner, dialler, Updates::Waiting)),
+            Era::Legacy => {
+                let updates = if owner.many { Updates::Passing } else { Updates::Waiting };
+                Self::Own(Duplex::new(owner, dialler, updates))
+            }
             Era::Modern => Self::Shared(owner.shared.pipes(index)?.lease(&owner.shared, dialler)),
         })
     }

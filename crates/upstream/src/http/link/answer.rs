@@ -59,14 +59,14 @@ impl AnswerEvents {
         let (reader, flight) = self.open.as_mut()?;
         // A subscription is silent as long as nothing changes.
         let limit = if flight.listens() { None } else { Some(self.link.shared.timeout()) };
-        let questions = &self.link.questions;
+        let (questions, since) = (&self.link.questions, flight.started());
         let asked = (flight.own(), flight.era());
         let read = read(&self.link, reader, &mut self.pending, &mut self.resumed, asked);
         let item = tokio::select! {
             biased;
             // Cancelled by the client, or the session closed.
             Piece::End(Err(failure)) = flight.next() => Err(failure),
-            item = within(questions, limit, read) => item.unwrap_or_else(|| Err(self.link.late())),
+            item = within(questions, since, limit, read) => item.unwrap_or_else(|| Err(self.link.late())),
         };
         Some(match item {
             Ok(message) if is_answer(&message) => self.end(message),
@@ -98,11 +98,12 @@ impl AnswerEvents {
 
 async fn within<T>(
     questions: &Questions,
+    since: Instant,
     limit: Option<Duration>,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     match limit {
-        Some(limit) => questions.within(Instant::now() + limit, limit, future).await,
+        Some(limit) => questions.within(since, Instant::now() + limit, limit, future).await,
         None => Some(future.await),
     }
 }

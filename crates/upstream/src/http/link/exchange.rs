@@ -41,11 +41,12 @@ impl HttpLink {
     ) -> Result<Answer, Miss> {
         let (own, body) = (flight.own(), flight.body(message));
         let exchange = self.exchange(message, own, body, probing, deadline);
+        let (since, limit) = (flight.started(), self.shared.timeout());
         let answer = tokio::select! {
             biased;
             // Cancelled by the client, or the session closed.
             Piece::End(Err(failure)) = flight.next() => return Err(failure.into()),
-            answer = self.questions.within(deadline, self.shared.timeout(), exchange) => answer,
+            answer = self.questions.within(since, deadline, limit, exchange) => answer,
         };
         // A deadline leaves the flight armed: dropping it tells the server.
         match answer.ok_or_else(|| self.late())? {
