@@ -118,6 +118,7 @@ impl Call {
                     }
                 }
                 Kind::Response | Kind::Error => {
+                    self.lease.answered();
                     if let Some(response) = self.conclude(message)? {
                         return Ok(Piece::Last(response));
                     }
@@ -144,7 +145,10 @@ impl Call {
                     Kind::Request => self.question(message),
                     // Nobody listens; what concerns others, or the questions, still counts.
                     Kind::Notification => drop(self.note(message)),
-                    Kind::Response | Kind::Error => self.ended = Some(Ok(message)),
+                    Kind::Response | Kind::Error => {
+                        self.lease.answered();
+                        self.ended = Some(Ok(message));
+                    }
                 },
                 Err(failure) => self.ended = Some(Err(failure)),
             }

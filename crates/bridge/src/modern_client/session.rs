@@ -23,6 +23,9 @@ use crate::lock::lock;
 /// Messages that may wait for a call before the server is refused more.
 const SIDE_QUEUE: usize = 64;
 
+/// How long the server may still ask something for a call that was given up.
+const TAIL: Duration = Duration::from_secs(60);
+
 /// A session at the server.
 pub(super) struct LegacySession {
     connection: Arc<dyn Connection>,
@@ -47,6 +50,8 @@ pub(super) struct LegacySession {
 struct Places {
     last: u64,
     taken: HashMap<u64, Place>,
+    /// When a call to which the server may ask something back was given up last.
+    given_up: Option<Instant>,
 }
 
 /// What is known of a request under way.
@@ -230,6 +235,10 @@ impl LegacySession {
     /// The one call that what comes outside of any can belong to.
     fn sole(&self) -> Option<mpsc::Sender<Message>> {
         let places = lock(&self.places);
+        // The server may not have heard yet that nobody waits for that one.
+        if places.given_up.is_some_and(|then| age(&*self.clock, then) < TAIL) {
+            return None;
+        }
         let mut asking = places.taken.values().filter(|call| call.asking);
         let call = asking.next()?;
         asking.next().is_none().then(|| call.side.clone())
@@ -260,6 +269,7 @@ pub(super) struct Lease {
     session: Arc<LegacySession>,
     key: u64,
     side: mpsc::Receiver<Message>,
+    answered: bool,
 }
 
 impl Lease {
@@ -270,11 +280,16 @@ impl Lease {
         places.last += 1;
         let key = places.last;
         places.taken.insert(key, Place { asking, side: sender });
-        Self { session: Arc::clone(session), key, side }
+        Self { session: Arc::clone(session), key, side, answered: false }
     }
 
     pub(super) fn session(&self) -> &Arc<LegacySession> {
         &self.session
+    }
+
+    /// The server has answered: it asks nothing more for this call.
+    pub(super) fn answered(&mut self) {
+        self.answered = true;
     }
 
     /// The next message that came outside of the call's stream; never ends.
@@ -285,8 +300,13 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        *lock(&self.session.used) = self.session.clock.monotonic();
-        lock(&self.session.places).taken.remove(&self.key);
+        let now = self.session.clock.monotonic();
+        *lock(&self.session.used) = now;
+        let mut places = lock(&self.session.places);
+        let place = places.taken.remove(&self.key);
+        if place.is_some_and(|place| place.asking) && !self.answered {
+            places.given_up = Some(now);
+        }
     }
 }
 

@@ -127,11 +127,11 @@ async fn a_question_outside_of_any_call_belongs_to_the_only_one() {
     rig.server.push(0, &elicit(2)).await;
     let first = first.await.unwrap().unwrap();
     // The first waits for its client now; it could be either that is meant.
-    let (second, _other) = rig.start(call("2"), 1).await;
+    let (second, other) = rig.start(call("2"), 1).await;
     rig.server.push(0, &elicit(3)).await;
     rig.server.until("refused 3 -32601").await;
-    second.abort();
-    drop(second.await);
+    say(&other, DONE).await;
+    second.await.unwrap().unwrap();
     let given = r#"{"elicitation_create_1":{"action":"decline"}}"#;
     let third = retry("3", &state(&first), given);
     let (third, _) = tokio::join!(rig.ask(&third), async {
@@ -279,4 +279,17 @@ async fn a_server_that_waits_for_no_answer_any_more_is_refused_nothing() {
     end.closed().await;
     rig.ask(&modern("1", "tools/list", "{}", ALL)).await.unwrap();
     assert_eq!(rig.server.count("refused"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_for_a_call_that_was_given_up_is_put_to_nobody_else() {
+    let rig = rig(true);
+    let (first, _end) = rig.start(call("1"), 0).await;
+    first.abort();
+    drop(first.await);
+    let (second, other) = rig.start(call("2"), 1).await;
+    rig.server.push(0, &elicit(2)).await;
+    rig.server.until("refused 2 -32601").await;
+    say(&other, DONE).await;
+    assert_eq!(second.await.unwrap().unwrap().result_type().as_deref(), Some("complete"));
 }
