@@ -427,7 +427,9 @@ fn a_client_that_is_half_closed_still_gets_its_answer_or_none() {
     echoes(&mut client);
     let rows = gateway.finish();
     let calls = rows.iter().filter(|row| row.text("tool") == "echo").count();
-    assert_eq!(calls, 2, "one row each: {rows:#?}");
+    // A client that is gone before its message was read has sent none.
+    assert_eq!(calls, stub.of_method("tools/call").len(), "one row each: {rows:#?}");
+    assert!(calls >= 1);
 }
 
 #[test]
