@@ -118,7 +118,6 @@ impl Call {
                     }
                 }
                 Kind::Response | Kind::Error => {
-                    self.lease.answered();
                     if let Some(response) = self.conclude(message)? {
                         return Ok(Piece::Last(response));
                     }
@@ -146,7 +145,6 @@ impl Call {
                     // Nobody listens; what concerns others, or the questions, still counts.
                     Kind::Notification => drop(self.note(message)),
                     Kind::Response | Kind::Error => {
-                        self.lease.answered();
                         self.ended = Some(Ok(message));
                     }
                 },
@@ -228,6 +226,11 @@ impl Call {
         let info = self.lease.session().offer().and_then(|offer| offer.info.as_deref());
         self.round.required(&self.id, state, info)
     }
+    /// Says whether the call waits for its client.
+    pub(super) fn set_parked(&self, parked: bool) {
+        self.lease.set_parked(parked);
+    }
+
     /// Whether a request is this call again, and its answers can be passed on.
     ///
     /// # Errors

@@ -62,6 +62,7 @@ impl Parked {
             let text = format!("{CALLS} calls wait for input of their clients already");
             return Err(Failure::new(ErrorKind::Overloaded, text));
         }
+        call.set_parked(true);
         let (claims, claimed) = mpsc::channel(1);
         calls.insert(handle, Waiting { since: self.clock.monotonic(), claims });
         drop(calls);
@@ -91,6 +92,7 @@ impl Parked {
         claims.send(claim).await.map_err(|_| unknown())?;
         let call = claimed.await.map_err(|_| unknown())??;
         lock(&self.calls).remove(handle);
+        call.set_parked(false);
         Ok(call)
     }
 

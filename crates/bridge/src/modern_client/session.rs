@@ -1,8 +1,9 @@
 //! One session at the server, which stateless clients that declare the same share.
 //!
 //! The server's requests belong to calls. What comes on the stream of a call belongs to it; what
-//! comes outside of any belongs to the one call that is not answered yet, and to none if there are
-//! several: what is meant for one client must not be shown to another.
+//! comes outside of any belongs to the one call under way, and to none if there are several. A call
+//! whose questions are with the client waits for that client, not for the server, and is only
+//! considered when no other is under way.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,9 +23,6 @@ use crate::lock::lock;
 
 /// Messages that may wait for a call before the server is refused more.
 const SIDE_QUEUE: usize = 64;
-
-/// How long the server may still ask something for a call that was given up.
-const TAIL: Duration = Duration::from_secs(60);
 
 /// A session at the server.
 pub(super) struct LegacySession {
@@ -50,14 +48,14 @@ pub(super) struct LegacySession {
 struct Places {
     last: u64,
     taken: HashMap<u64, Place>,
-    /// When a call to which the server may ask something back was given up last.
-    given_up: Option<Instant>,
 }
 
 /// What is known of a request under way.
 struct Place {
     /// Whether the server may ask something back.
     asking: bool,
+    /// Whether it has, and the client was told.
+    parked: bool,
     side: mpsc::Sender<Message>,
 }
 
@@ -235,13 +233,13 @@ impl LegacySession {
     /// The one call that what comes outside of any can belong to.
     fn sole(&self) -> Option<mpsc::Sender<Message>> {
         let places = lock(&self.places);
-        // The server may not have heard yet that nobody waits for that one.
-        if places.given_up.is_some_and(|then| age(&*self.clock, then) < TAIL) {
-            return None;
-        }
-        let mut asking = places.taken.values().filter(|call| call.asking);
-        let call = asking.next()?;
-        asking.next().is_none().then(|| call.side.clone())
+        let of = |parked: bool| {
+            let fits = move |call: &&Place| call.asking && call.parked == parked;
+            let mut fitting = places.taken.values().filter(fits);
+            fitting.next().map(|first| (first, fitting.next().is_none()))
+        };
+        let (call, alone) = of(false).or_else(|| of(true))?;
+        alone.then(|| call.side.clone())
     }
 
     fn pong(&self, ping: &Message) {
@@ -269,7 +267,6 @@ pub(super) struct Lease {
     session: Arc<LegacySession>,
     key: u64,
     side: mpsc::Receiver<Message>,
-    answered: bool,
 }
 
 impl Lease {
@@ -279,34 +276,31 @@ impl Lease {
         let mut places = lock(&session.places);
         places.last += 1;
         let key = places.last;
-        places.taken.insert(key, Place { asking, side: sender });
-        Self { session: Arc::clone(session), key, side, answered: false }
+        places.taken.insert(key, Place { asking, parked: false, side: sender });
+        Self { session: Arc::clone(session), key, side }
     }
 
     pub(super) fn session(&self) -> &Arc<LegacySession> {
         &self.session
     }
 
-    /// The server has answered: it asks nothing more for this call.
-    pub(super) fn answered(&mut self) {
-        self.answered = true;
-    }
-
     /// The next message that came outside of the call's stream; never ends.
     pub(super) async fn side(&mut self) -> Option<Message> {
         self.side.recv().await
+    }
+
+    /// Says whether the call waits for its client.
+    pub(super) fn set_parked(&self, parked: bool) {
+        if let Some(call) = lock(&self.session.places).taken.get_mut(&self.key) {
+            call.parked = parked;
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let now = self.session.clock.monotonic();
-        *lock(&self.session.used) = now;
-        let mut places = lock(&self.session.places);
-        let place = places.taken.remove(&self.key);
-        if place.is_some_and(|place| place.asking) && !self.answered {
-            places.given_up = Some(now);
-        }
+        *lock(&self.session.used) = self.session.clock.monotonic();
+        lock(&self.session.places).taken.remove(&self.key);
     }
 }
 
