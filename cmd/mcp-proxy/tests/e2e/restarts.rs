@@ -152,8 +152,7 @@ fn three_copies_behind_a_round_robin_are_one_gateway() {
 
 #[test]
 fn an_answer_that_arrives_at_another_copy_is_not_swallowed() {
-    // An answer to a question of the server may arrive at any copy; only the one that asked can use it,
-    // so another one must not accept it and throw it away.
+    // An answer to a question of the server may arrive at any copy, none of which may accept it and throw it away.
     let stub = Stub::legacy(|exchange| {
         if exchange.tool() != "ask" {
             return false;

@@ -364,8 +364,8 @@ fn when_all_sessions_are_in_use_a_further_one_is_told_to_come_back() {
     drop(busy);
 }
 
-#[test]
-fn an_abandoned_initialize_leaves_nothing_behind() {
+/// A server that answers each `initialize` when the gate opens.
+fn slow_to_greet() -> (Stub, Gate) {
     let gate = Gate::default();
     let stub = Stub::legacy({
         let gate = gate.clone();
@@ -376,6 +376,12 @@ fn an_abandoned_initialize_leaves_nothing_behind() {
             false
         }
     });
+    (stub, gate)
+}
+
+#[test]
+fn an_abandoned_initialize_leaves_nothing_behind() {
+    let (stub, gate) = slow_to_greet();
     let gateway = Gateway::start(Config::new(stub.addr).set("session.idle_timeout", "300ms"));
     let body =
         json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params() });
@@ -394,16 +400,7 @@ fn an_abandoned_initialize_leaves_nothing_behind() {
 #[test]
 fn an_abandoned_initialize_is_ended_at_the_server() {
     // `initialize` must not be cancelled, so the server may have opened a session that only it knows of.
-    let gate = Gate::default();
-    let stub = Stub::legacy({
-        let gate = gate.clone();
-        move |exchange| {
-            if exchange.method() == "initialize" {
-                gate.wait();
-            }
-            false
-        }
-    });
+    let (stub, gate) = slow_to_greet();
     let gateway = Gateway::start(Config::new(stub.addr).set("session.idle_timeout", "300ms"));
     let mut client = Client::new(gateway.addr());
     client.send(&json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": initialize_params() }));
