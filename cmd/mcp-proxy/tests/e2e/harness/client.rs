@@ -184,14 +184,7 @@ impl Client {
     pub(crate) fn open_stream(&mut self, message: &Value) -> Events {
         self.send(message);
         let fresh = Conn::open(self.addr);
-        let mut conn = std::mem::replace(&mut self.conn, fresh);
-        let head = conn.read_head().expect("no answer");
-        assert!(
-            head.is_event_stream(),
-            "{head:?}: {}",
-            String::from_utf8_lossy(&conn.read_body().unwrap())
-        );
-        Events::of(conn)
+        Events::answering(std::mem::replace(&mut self.conn, fresh))
     }
 
     /// Opens the GET stream of the session.

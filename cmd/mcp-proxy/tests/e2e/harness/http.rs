@@ -268,6 +268,18 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    /// The stream that a request is answered with.
+    #[track_caller]
+    pub(crate) fn answering(mut conn: Conn) -> Self {
+        let head = conn.read_head().expect("no answer");
+        assert!(
+            head.is_event_stream(),
+            "{head:?}: {}",
+            String::from_utf8_lossy(&conn.read_body().unwrap())
+        );
+        Self::of(conn)
+    }
+
     pub(crate) fn of(conn: Conn) -> Self {
         Self { lines: BufReader::new(conn) }
     }
