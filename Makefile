@@ -23,8 +23,8 @@ test: ## Run every test: cargo, the shipped policies, the official clients
 check: ## Formatting, lints, layers, sizes, licences, generated files
 	@$(XTASK) check
 
-bench: ## Run the criterion benchmarks
-	@cargo bench --package benches
+bench: ## Measure the time of every step, and count its instructions
+	@$(XTASK) bench
 
 perf: ## Measure CPU time a request beside a bare pass-through
 	@$(XTASK) perf

@@ -26,6 +26,8 @@ pub struct Plan {
     pub conns: usize,
     /// When the measured part ends.
     pub stop: Stop,
+    /// Least time from one call of a session to its next; without one they follow at once.
+    pub pace: Option<Duration>,
     /// Calls before the measured part; checked, but not timed.
     pub warmup: Duration,
     /// Bytes of the echoed argument.
@@ -152,7 +154,12 @@ impl Run<'_> {
         mut more: impl FnMut() -> bool,
     ) {
         let mut failures = 0;
+        let mut due = now();
         while failures < MAX_FAILURES {
+            if let Some(pace) = self.plan.pace {
+                std::thread::sleep(due.saturating_duration_since(now()));
+                due += pace;
+            }
             // Opening comes first, so that no session's handshake falls into the measured part.
             let mut session = match open.take().map_or_else(|| self.open(number, share), Ok) {
                 Ok(session) => session,

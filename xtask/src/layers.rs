@@ -11,11 +11,12 @@ use crate::process::cargo;
 /// The crates from the bottom to the top; those of one line do not know each other.
 const LAYERS: &[&[&str]] = &[
     &["protocol"],
-    &["domain", "child"],
+    &["domain", "child", "demo", "mask", "json-policy"],
+    &["rego", "bundle"],
     &["testkit"],
-    &["session", "policy", "audit", "upstream", "bridge", "observability"],
-    &["router"],
-    &["transport-http", "transport-sse", "transport-stdio", "admin"],
+    &["session", "policy", "audit", "approval", "upstream", "bridge", "observability", "limits"],
+    &["router", "replay"],
+    &["transport-http", "transport-sse", "transport-stdio", "admin", "learn"],
     &["settings"],
     &["gateway"],
     &["cli"],
@@ -30,10 +31,10 @@ const TESTS_ONLY: &str = "testkit";
 
 /// Outside crates and who may import them.
 const OWNED: &[(&str, &[&str])] = &[
-    ("regorus", &["policy"]),
-    ("rusqlite", &["audit", "benches"]),
+    ("regorus", &["rego", "policy"]),
+    ("rusqlite", &["audit", "approval", "benches"]),
     ("prometheus", &["observability"]),
-    ("axum", &["transport-http", "transport-sse", "admin", "cli", "testkit", "benches"]),
+    ("axum", &["transport-http", "transport-sse", "admin", "demo", "cli", "testkit", "benches"]),
 ];
 
 /// One line of one crate's manifest: `from` depends on `to`.

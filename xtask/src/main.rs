@@ -1,6 +1,7 @@
 //! The project's own tasks behind the Makefile: what is more than one command is here, one file a task.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to its caller")]
 
+mod bench;
 mod check;
 mod clients;
 mod conformance;
@@ -66,6 +67,8 @@ enum Task {
         #[arg(value_enum)]
         parts: Vec<judge::Part>,
     },
+    /// The time of every step, and its instructions
+    Bench,
     /// CPU time a request beside a bare pass-through
     Perf,
     /// API documentation, and every generated file anew
@@ -92,6 +95,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::RealClients { gateway } => real_clients::run(&gateway),
         Task::Conformance { gateway } => conformance::run(&gateway),
         Task::Judge { shared, gateway, parts } => judge::run(&shared, gateway.as_deref(), &parts),
+        Task::Bench => bench::run(),
         Task::Perf => perf::run(),
         Task::Docs => docs::run(),
     }

@@ -6,8 +6,14 @@ use crate::process::{cargo, must};
 use crate::tree;
 
 /// One run of `perf` each: what it measures, and further arguments.
-const MEASUREMENTS: [&[&str]; 5] =
-    [&["calls", "--audit-check"], &["bridge"], &["bridge", "--bare"], &["idle"], &["crossed"]];
+const MEASUREMENTS: [&[&str]; 6] = [
+    &["calls", "--audit-check"],
+    &["bridge"],
+    &["bridge", "--bare"],
+    &["idle"],
+    &["crossed"],
+    &["reload"],
+];
 
 /// Builds everything in release and measures.
 ///

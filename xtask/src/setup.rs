@@ -9,15 +9,17 @@ use crate::process::{cargo, must};
 use crate::tree;
 
 const CARGO_DENY: &str = "0.20.2";
+/// The version of the library, which takes no other.
+const GUNGRAUN_RUNNER: &str = "0.19.4";
 
 /// Installs everything.
 ///
 /// # Errors
 /// When something is missing that cannot be installed.
 pub(crate) fn run() -> anyhow::Result<()> {
-    let deny = cargo_deny()?;
+    let (deny, runner) = (cargo_deny()?, gungraun_runner()?);
     clients()?;
-    println!("setup: {} and the official clients are there", deny.display());
+    println!("setup: {}, {} and the official clients are there", deny.display(), runner.display());
     Ok(())
 }
 
@@ -38,21 +40,34 @@ pub(crate) fn clients() -> anyhow::Result<()> {
     ]))
 }
 
-/// The `cargo-deny` of our version: one on the PATH, else our own.
+/// The `cargo-deny` of our version.
 ///
 /// # Errors
 /// When it cannot be installed.
 pub(crate) fn cargo_deny() -> anyhow::Result<PathBuf> {
-    let own = tree::at("target/tools/bin/cargo-deny");
-    for candidate in [own.as_path(), Path::new("cargo-deny")] {
-        let version = says(candidate, "--version").unwrap_or_default();
-        if version.split_whitespace().last() == Some(CARGO_DENY) {
+    tool("cargo-deny", CARGO_DENY)
+}
+
+/// What counts instructions for `benches`, with valgrind.
+///
+/// # Errors
+/// When it cannot be installed.
+pub(crate) fn gungraun_runner() -> anyhow::Result<PathBuf> {
+    tool("gungraun-runner", GUNGRAUN_RUNNER)
+}
+
+/// A program from the registry in our version: one on the PATH, else our own.
+fn tool(name: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let own = tree::at("target/tools/bin").join(name);
+    for candidate in [own.as_path(), Path::new(name)] {
+        let said = says(candidate, "--version").unwrap_or_default();
+        if said.split_whitespace().last() == Some(version) {
             return Ok(candidate.to_owned());
         }
     }
-    // Unoptimised: it builds in a fraction of the time, and runs for a second.
+    // Unoptimised: it builds in a fraction of the time, and does little itself.
     must(
-        cargo(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--force"])
+        cargo(["install", name, "--version", version, "--locked", "--debug", "--force"])
             .args(["--root", "target/tools"]),
     )?;
     Ok(own)
@@ -96,7 +111,10 @@ fn python(environment: &str) -> anyhow::Result<()> {
 }
 
 /// The first line that a program prints with this argument.
-fn says(program: &Path, argument: &str) -> anyhow::Result<String> {
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub(crate) fn says(program: &Path, argument: &str) -> anyhow::Result<String> {
     let output = Command::new(program)
         .arg(argument)
         .output()

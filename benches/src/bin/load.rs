@@ -48,6 +48,7 @@ fn main() -> ExitCode {
         transport: arguments.transport,
         conns: arguments.conns.into(),
         stop: arguments.requests.map_or(Stop::After(arguments.duration), Stop::Calls),
+        pace: None,
         warmup: arguments.warmup,
         argument: arguments.argument,
         progress: arguments.progress,

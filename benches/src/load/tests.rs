@@ -30,6 +30,7 @@ fn plan(address: SocketAddr, transport: Transport, progress: usize) -> Plan {
         transport,
         conns: 4,
         stop: Stop::Calls(CALLS),
+        pace: None,
         warmup: Duration::from_millis(1),
         argument: 200,
         progress,

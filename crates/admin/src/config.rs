@@ -1,4 +1,4 @@
-//! The `metrics` and `health` sections of the configuration.
+//! The `metrics`, `health` and `admin` sections of the configuration.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,5 +49,25 @@ impl Default for HealthConfig {
             liveness_path: "/health".into(),
             readiness_path: "/ready".into(),
         }
+    }
+}
+
+/// What operators ask a running gateway over HTTP: which policy decides (`GET /api/v1/policy`), and to load its files
+/// again (`POST /api/v1/policy/reload`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdminConfig {
+    /// Whether it is served.
+    pub enabled: bool,
+    /// IP address to listen on, of this machine only: there is no login. Requests that a browser sends for a web page are
+    /// refused.
+    pub address: String,
+    /// TCP port; 0 takes a free one. It may be that of `metrics` or `health`.
+    pub port: u16,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { enabled: false, address: "127.0.0.1".into(), port: 8081 }
     }
 }

@@ -25,11 +25,27 @@ pub enum Error {
         /// Their value.
         path: String,
     },
+    /// A page where those for operators are.
+    #[error("`{key}`: `{path}` is where `admin` serves its pages; give it another path")]
+    Reserved {
+        /// The key of the configuration.
+        key: &'static str,
+        /// Its value.
+        path: String,
+    },
+    /// The operators' port on an address that others reach.
+    #[error(
+        "`admin.address`: `{address}` is not of this machine only, and the port has no login; write `127.0.0.1` or `::1`"
+    )]
+    Exposed {
+        /// The configured address.
+        address: String,
+    },
     /// The port cannot be opened.
     #[error("{keys}: cannot listen on `{address}`: {cause}; {}", remedy(cause))]
     Bind {
         /// The key or keys of the configuration, in backticks.
-        keys: &'static str,
+        keys: String,
         /// Address and port.
         address: String,
         /// What the operating system said.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::{
-    Agent, AuditEvent, Identity, Latency, Mode, Outcome, SessionId, Span, Stage, Transport,
+    Agent, AuditEvent, Evidence, Identity, Latency, Mode, Outcome, SessionId, Span, Stage,
+    Transport,
 };
 use tempfile::TempDir;
 use testkit::clock::ManualClock;
@@ -17,6 +18,9 @@ use crate::{Capture, Config, Filter, Reader, Row};
 
 /// 2026-11-20T10:40:00Z.
 const START: Duration = Duration::from_secs(1_795_171_200);
+
+/// The day of [`START`] since 1970.
+pub(crate) const START_DAY: u32 = 1_795_171_200 / (24 * 60 * 60);
 
 /// A clock that stands at [`START`].
 pub(crate) fn clock() -> Arc<ManualClock> {
@@ -62,7 +66,7 @@ pub(crate) fn event(number: u32) -> Box<AuditEvent> {
         forwarded: true,
         matched_rule: None,
         reasons: Arc::new([]),
-        obligations: None,
+        obligations: Arc::new([]),
         policy_revision: Some("r1".into()),
         server: "files".into(),
         latency: Latency::default(),
@@ -71,6 +75,7 @@ pub(crate) fn event(number: u32) -> Box<AuditEvent> {
         response_summary: None,
         error_kind: None,
         error: None,
+        evidence: Evidence::default(),
     })
 }
 

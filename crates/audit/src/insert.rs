@@ -1,19 +1,20 @@
-//! Writes events as rows: masks, cuts, binds.
+//! Writes events as rows.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use domain::{Agent, AuditEvent, Reason};
+use domain::{Agent, AuditEvent, Evidence, Reason};
 use rusqlite::{CachedStatement, Connection, ToSql, TransactionBehavior};
 use serde::Serialize;
 use uuid::fmt::Hyphenated;
 
 use crate::config::Capture;
-use crate::{mask, time};
+use crate::content::{Content, limited, summary};
+use crate::facts::Facts;
+use crate::time;
 
 /// The columns that are written, in the order in which [`Inserter::bind`] binds them.
-const COLUMNS: [&str; 40] = [
+const COLUMNS: [&str; 48] = [
     "request_id",
     "decision_id",
     "session_id",
@@ -54,10 +55,18 @@ const COLUMNS: [&str; 40] = [
     "response_summary",
     "error_kind",
     "error",
+    "redactions",
+    "rules",
+    "facts_id",
+    "tool_facts_id",
+    "request_count",
+    "session_state",
+    "approval",
+    "config_revision",
 ];
 
-/// Most bytes kept of a text that a client or server chooses.
-const TEXT_LIMIT: usize = 4096;
+/// Microseconds of a day.
+const DAY: i64 = 24 * 60 * 60 * 1_000_000;
 
 /// Turns events into rows.
 pub(crate) struct Inserter {
@@ -85,8 +94,10 @@ impl Inserter {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let statement = transaction.prepare_cached(&self.sql)?;
         let mut row = RowWriter { statement, bound: 0 };
+        let mut facts = Facts::new(&transaction);
         for event in events {
             self.bind(&mut row, event)?;
+            bind_evidence(&mut row, &mut facts, event)?;
             row.finish()?;
         }
         drop(row);
@@ -95,6 +106,7 @@ impl Inserter {
 
     fn bind(&mut self, row: &mut RowWriter<'_>, event: &AuditEvent) -> rusqlite::Result<()> {
         let at = time::micros(event.received_at);
+        let content = Content::of(event, &self.capture);
         time::rfc3339(at, &mut self.timestamp);
         row.put(hyphenated(event.request_id, &mut [0; Hyphenated::LENGTH]))?;
         row.put(hyphenated(event.decision_id, &mut [0; Hyphenated::LENGTH]))?;
@@ -106,19 +118,19 @@ impl Inserter {
         row.put(capabilities(&mut self.agent, &event.agent))?;
         row.put(event.identity.verified)?;
         row.put(filled(&event.identity.did))?;
-        row.put(limited(&event.method))?;
-        row.put(event.tool.as_deref().map(limited))?;
-        row.put(event.resource_uri.as_deref().map(mask::uri).as_deref().map(limited))?;
-        row.put(event.prompt.as_deref().map(limited))?;
-        row.put(event.arguments.as_deref().and_then(|text| kept_arguments(&self.capture, text)))?;
+        row.put(&content.method)?;
+        row.put(&content.tool)?;
+        row.put(&content.resource)?;
+        row.put(&content.prompt)?;
+        row.put(&content.arguments)?;
         row.put(event.decision.as_str())?;
         row.put(event.forwarded)?;
         row.put(event.mode.as_str())?;
         row.put(event.stage.as_str())?;
         row.put(event.matched_rule.as_deref())?;
         row.put(violations(&event.reasons))?;
-        row.put(reasons(&event.reasons))?;
-        row.put(event.obligations.as_deref())?;
+        row.put(list(&event.reasons))?;
+        row.put(list(&event.obligations))?;
         row.put(event.policy_revision.as_deref())?;
         row.put(filled(&event.server))?;
         row.put(event.source_ip.map(|ip| printed(ip, &mut self.address)))?;
@@ -133,10 +145,39 @@ impl Inserter {
         row.put(saturated(event.latency.upstream.as_nanos()))?;
         row.put(saturated(event.request_bytes))?;
         row.put(saturated(event.response_bytes))?;
-        row.put(event.response_summary.as_deref().map(|text| kept_summary(&self.capture, text)))?;
+        row.put(event.response_summary.as_deref().map(|text| summary(&self.capture, text)))?;
         row.put(event.error_kind.map(domain::ErrorKind::as_str))?;
-        row.put(event.error.as_deref().map(limited))
+        row.put(event.error.as_deref().map(limited))?;
+        row.put(content.redactions())
     }
+}
+
+/// Binds what replay needs besides: the columns from `rules` on.
+fn bind_evidence(
+    row: &mut RowWriter<'_>,
+    facts: &mut Facts<'_>,
+    event: &AuditEvent,
+) -> rusqlite::Result<()> {
+    let Evidence {
+        rules,
+        facts: whole,
+        tool,
+        request_count,
+        state,
+        approval,
+        config_revision,
+        no_arguments: _,
+    } = &event.evidence;
+    let day = time::micros(event.received_at).div_euclid(DAY);
+    let mut number =
+        |of: &Option<Arc<str>>| of.as_ref().map(|of| facts.number(of, day)).transpose();
+    row.put(rules.as_deref())?;
+    row.put(number(whole)?)?;
+    row.put(number(tool)?)?;
+    row.put(request_count.map(saturated))?;
+    row.put(state.as_deref().map(to_json))?;
+    row.put(approval.as_deref().map(limited))?;
+    row.put(config_revision.as_deref())
 }
 
 /// One prepared insertion, bound from the first column to the last.
@@ -183,52 +224,9 @@ fn capabilities<'a>(last: &'a mut Option<(Arc<Agent>, String)>, agent: &Arc<Agen
     text
 }
 
-/// JSON of plain strings and lists, which always can be written.
+/// JSON of plain texts, numbers and lists, which always can be written.
 fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
-}
-
-fn limited(text: &str) -> Cow<'_, str> {
-    cut(text, TEXT_LIMIT)
-}
-
-/// The first `limit` bytes or a little less, with a note of the whole length, when the text is longer.
-fn cut(text: &str, limit: usize) -> Cow<'_, str> {
-    if text.len() <= limit {
-        return Cow::Borrowed(text);
-    }
-    Cow::Owned(format!("{}… [{} bytes]", head(text, limit), text.len()))
-}
-
-fn head(text: &str, limit: usize) -> &str {
-    text.get(..text.floor_char_boundary(limit)).unwrap_or_default()
-}
-
-/// The masked arguments; when too long, an object with their beginning, so that the column stays JSON.
-fn kept_arguments<'a>(capture: &Capture, text: &'a str) -> Option<Cow<'a, str>> {
-    if !capture.request_arguments {
-        return None;
-    }
-    let masked = mask::json(text)?;
-    if masked.len() <= capture.max_bytes {
-        return Some(masked);
-    }
-    let head = head(&masked, capture.max_bytes);
-    Some(
-        serde_json::json!({ "$truncated": { "bytes": text.len(), "head": head } })
-            .to_string()
-            .into(),
-    )
-}
-
-/// The account of an answer: a sentence of the gateway, or the answer itself where that is captured. Secrets in JSON are
-/// masked; what began as JSON and is none (any more) cannot be, and is not kept.
-fn kept_summary<'a>(capture: &Capture, text: &'a str) -> Cow<'a, str> {
-    match mask::json(text) {
-        Some(masked) => cut(&masked, capture.max_bytes).into_owned().into(),
-        None if text.starts_with(['{', '[']) => format!("{} bytes", text.len()).into(),
-        None => cut(text, capture.max_bytes),
-    }
 }
 
 /// The reasons as one line for people.
@@ -237,9 +235,9 @@ fn violations(reasons: &[Reason]) -> Option<String> {
     (!messages.is_empty()).then(|| messages.join("; "))
 }
 
-/// The reasons as JSON for programs.
-fn reasons(reasons: &[Reason]) -> Option<String> {
-    (!reasons.is_empty()).then(|| to_json(&reasons))
+/// A list as JSON for programs, unless it is empty.
+fn list(items: &[impl Serialize]) -> Option<String> {
+    (!items.is_empty()).then(|| to_json(&items))
 }
 
 #[cfg(test)]

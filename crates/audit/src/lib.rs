@@ -6,14 +6,15 @@
 //! shutdown, when the database takes nothing); the queue never grows beyond `audit.buffer_size`, the batch being
 //! written included; nothing secret-looking reaches the file.
 //!
-//! This crate alone knows SQLite. The table and its views are described in `docs/audit.md`.
+//! The table and its views are described in `docs/audit.md`.
 
 mod config;
+mod content;
 mod error;
+mod facts;
 mod filter;
 mod insert;
 mod log;
-mod mask;
 mod reader;
 mod retention;
 mod row;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags, params_from_iter};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params_from_iter};
 
 use crate::filter::Condition;
 use crate::row::{self, Row};
@@ -66,6 +66,42 @@ impl Reader {
     /// [`Error::Sqlite`] when the log cannot be read.
     pub fn tail(&self, after: i64, filter: &Filter) -> Result<Vec<Row>, Error> {
         self.select(filter.condition().and("id > ?", Some(after)), "id", filter.limit)
+    }
+
+    /// Gives every row that `filter` selects to `each`, the oldest first, without holding them all; with a limit, the
+    /// newest so many. The filter's own order does not count.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sqlite`] when the log cannot be read.
+    pub fn history(&self, filter: &Filter, mut each: impl FnMut(Row)) -> Result<(), Error> {
+        if filter.limit < u32::MAX {
+            let newest = Filter { descending: true, ..filter.clone() };
+            self.query(&newest)?.into_iter().rev().for_each(each);
+            return Ok(());
+        }
+        let Condition { sql, values } = filter.condition();
+        let columns = &self.columns;
+        let sql = format!("SELECT {columns} FROM audit_log WHERE {sql} ORDER BY timestamp_us, id");
+        let read = || -> rusqlite::Result<()> {
+            let mut statement = self.connection.prepare_cached(&sql)?;
+            for row in statement.query_map(params_from_iter(values), Row::read)? {
+                each(row?);
+            }
+            Ok(())
+        };
+        read().map_err(|cause| Error::sqlite(&self.path, cause))
+    }
+
+    /// The facts of that number, which rows name in `facts_id` and `tool_facts_id`: a JSON text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Sqlite`] when the log cannot be read.
+    pub fn facts(&self, number: i64) -> Result<Option<String>, Error> {
+        let sql = "SELECT json FROM audit_facts WHERE id = ?";
+        let read = || self.connection.prepare_cached(sql)?.query_row([number], |row| row.get(0));
+        read().optional().map_err(|cause| Error::sqlite(&self.path, cause))
     }
 
     /// The number of the last row; zero when there is none.

@@ -23,11 +23,22 @@ const DELETE: &str = "
         ORDER BY timestamp_us LIMIT ?3
     )";
 
+/// Facts that no row names which is still kept: rows of their last day and before are gone.
+const FORGET: &str = "
+    DELETE FROM audit_facts WHERE id IN (
+        SELECT id FROM audit_facts
+        WHERE last_day < (min(?1, (SELECT max(timestamp_us) FROM audit_log)) - ?2) / ?4
+        LIMIT ?3
+    )";
+
+const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
+
 /// Where a sweep stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Resting,
     Deleting,
+    Forgetting,
     Shrinking,
 }
 
@@ -42,7 +53,6 @@ pub(crate) struct Retention {
 impl Retention {
     /// The first sweep is due at `now`.
     pub(crate) fn new(days: u32, now: Instant) -> Self {
-        const MICROS_PER_DAY: i64 = 24 * 60 * 60 * 1_000_000;
         let keep = (days > 0).then(|| i64::from(days).saturating_mul(MICROS_PER_DAY));
         Self { keep, due: now, phase: Phase::Resting }
     }
@@ -65,6 +75,7 @@ impl Retention {
         self.phase = match phase {
             Phase::Resting => Phase::Resting,
             Phase::Deleting => delete(connection, time::micros(clock.wall()), keep)?,
+            Phase::Forgetting => forget(connection, time::micros(clock.wall()), keep)?,
             Phase::Shrinking => shrink(connection)?,
         };
         Ok(self.phase != Phase::Resting)
@@ -78,7 +89,13 @@ impl Retention {
 
 fn delete(connection: &Connection, now: i64, keep: i64) -> rusqlite::Result<Phase> {
     let deleted = connection.prepare_cached(DELETE)?.execute((now, keep, i64::from(ROWS)))?;
-    Ok(if deleted == usize::from(ROWS) { Phase::Deleting } else { Phase::Shrinking })
+    Ok(if deleted == usize::from(ROWS) { Phase::Deleting } else { Phase::Forgetting })
+}
+
+fn forget(connection: &Connection, now: i64, keep: i64) -> rusqlite::Result<Phase> {
+    let limits = (now, keep, i64::from(ROWS), MICROS_PER_DAY);
+    let deleted = connection.prepare_cached(FORGET)?.execute(limits)?;
+    Ok(if deleted == usize::from(ROWS) { Phase::Forgetting } else { Phase::Shrinking })
 }
 
 fn shrink(connection: &Connection) -> rusqlite::Result<Phase> {

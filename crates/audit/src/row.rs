@@ -83,9 +83,13 @@ row! {
     prompt: Option<String>,
     /// Arguments, masked, if `audit.capture.request_arguments` is on.
     arguments: Option<Json>,
-    /// What policy said: `allow`, `deny`, or `error` when it never came to a decision.
+    /// What the row does not hold as policy saw it: a JSON array of JSON pointers into `input`. `None` when arguments
+    /// are not kept at all.
+    redactions: Option<Json>,
+    /// What policy said: `allow`, `deny`, `would_deny` when a rule that is only watched would have, or `error` when it
+    /// never came to a decision.
     decision: String,
-    /// Whether policy allowed it.
+    /// Whether policy allowed it, or a rule that is only watched would not have.
     allowed: bool,
     /// Whether bytes of the message left the gateway on the other side.
     forwarded: bool,
@@ -93,26 +97,41 @@ row! {
     mode: String,
     /// The same, under the name of older logs.
     policy_mode: String,
-    /// What was decided last: `request`, `response`, `list` or `server_request`.
+    /// What was decided last: `request`, `response`, `server_request` or `connect`; `gateway` for an act of the gateway
+    /// itself.
     stage: String,
     /// The rule that decided.
     matched_rule: Option<String>,
     /// The reasons as one line.
     violations: Option<String>,
-    /// The reasons: a JSON array of objects with `message` and, where policy gives them, `rule`, `severity`, `owasp`
-    /// and `compliance`.
+    /// The reasons: a JSON array of objects with `message` and, where policy gives them, `rule`, `severity`, `owasp`,
+    /// `compliance`, `remedy`, `scope`, the place of the rule `at`, and its `mode` unless it is enforced.
     reasons: Option<Json>,
-    /// Obligations that policy attached, as JSON.
+    /// Where the rules stand that decided: a JSON array of objects with `rule` and `at` (`file:line`).
+    rules: Option<Json>,
+    /// Obligations that policy attached: a JSON array of objects with `action` and its parameters.
     obligations: Option<Json>,
+    /// The approval that the message had, or waits for.
+    approval: Option<String>,
     /// The policy set that decided.
     policy_revision: Option<String>,
+    /// The digest of the configuration in force.
+    config_revision: Option<String>,
+    /// The row of `audit_facts` with what policy knew of agent, identity, session and server.
+    facts_id: Option<i64>,
+    /// The row of `audit_facts` with what policy knew of the tool.
+    tool_facts_id: Option<i64>,
+    /// Messages of the session so far, this one included.
+    request_count: Option<i64>,
+    /// Counters and marks of the session as policy saw them, when a rule reads them: a JSON object.
+    session_state: Option<Json>,
     /// The server it went to.
     server: Option<String>,
     /// The client's address.
     source_ip: Option<String>,
     /// The configured environment.
     environment: Option<String>,
-    /// How it came in: `http`, `sse`, `websocket` or `stdio`.
+    /// How it came in: `http`, `sse`, `websocket` or `stdio`; `internal` for an act of the gateway itself.
     transport: String,
     /// The client's `User-Agent`.
     user_agent: Option<String>,

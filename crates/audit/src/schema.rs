@@ -13,8 +13,11 @@ use crate::Error;
 const APPLICATION_ID: i64 = 0x4D43_5041;
 
 /// The steps from an empty file to the current schema.
-pub(crate) const MIGRATIONS: &[&str] =
-    &[include_str!("schema/0001_audit_log.sql"), include_str!("schema/0002_server_version.sql")];
+pub(crate) const MIGRATIONS: &[&str] = &[
+    include_str!("schema/0001_audit_log.sql"),
+    include_str!("schema/0002_server_version.sql"),
+    include_str!("schema/0003_evidence.sql"),
+];
 
 /// Brings the database to the schema that `migrations` ends with, in one transaction.
 ///

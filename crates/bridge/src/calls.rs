@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use domain::{Answer, ErrorKind, Failure, MessageStream};
+use domain::{Answer, ErrorKind, Failure, MessageStream, lock};
 use futures_util::{StreamExt, stream};
 use protocol::{Message, RequestId};
 use tokio_util::sync::CancellationToken;
-
-use crate::lock::lock;
 
 /// The requests under way of one client.
 #[derive(Clone, Default)]

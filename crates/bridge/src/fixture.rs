@@ -1,15 +1,14 @@
 //! Servers by script, and a client of the bridge.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use domain::{
-    Answer, BoxFuture, Connection, Decision, Failure, Handshake, Inbox, Mode, Party, Permit,
-    Revision, ServerView, Upstream, Verdict,
+    Answer, BoxFuture, Connection, Failure, Handshake, Inbox, Party, Permit, ServerView, Upstream,
 };
 use futures_util::{StreamExt, stream};
 use protocol::{Kind, Message, Method, ProtocolVersion, encode};
 use testkit::clock::ManualClock;
+pub(crate) use testkit::ports::permit;
 use tokio::sync::{mpsc, watch};
 
 use crate::Bridge;
@@ -79,13 +78,7 @@ impl Upstream for Server {
     }
 
     fn view(&self) -> ServerView<'_> {
-        ServerView {
-            name: "scripted",
-            transport: self.transport,
-            url: None,
-            tool_description: None,
-            tool_annotations: None,
-        }
+        ServerView { name: "scripted", transport: self.transport, url: None, tool: None }
     }
 }
 
@@ -150,20 +143,6 @@ pub(crate) fn silence() -> Scripted {
 
 pub(crate) fn message(text: impl Into<bytes::Bytes>) -> Message {
     Message::parse(text.into()).unwrap()
-}
-
-pub(crate) fn permit() -> Permit {
-    let decision = Decision {
-        verdict: Verdict::Allow,
-        reasons: Arc::default(),
-        matched_rule: None,
-        obligations: None,
-        error: None,
-        revision: Revision("test".into()),
-        cached: false,
-        elapsed: Duration::ZERO,
-    };
-    Permit::grant(&decision, Mode::Enforce).unwrap()
 }
 
 struct Collected(mpsc::Sender<Message>);

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::{Answer, Connection, ErrorKind, Failure, Handshake, Inbox, Party, Permit};
+use domain::{Answer, Connection, ErrorKind, Failure, Handshake, Inbox, Party, Permit, lock};
 use protocol::{Kind, Message, Method, ProtocolVersion, object};
 use tokio::sync::{OnceCell, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -36,7 +36,6 @@ use crate::bridge::Shared;
 use crate::calls::Calls;
 use crate::envelope::Envelope;
 use crate::level::Level;
-use crate::lock::lock;
 use crate::notifications::quoted;
 
 /// How often a server may ask for input before a call fails.

@@ -34,7 +34,6 @@ mod fixture;
 mod legacy_client;
 mod level;
 mod link;
-mod lock;
 mod modern_client;
 mod notifications;
 mod tools;

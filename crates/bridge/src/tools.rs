@@ -7,12 +7,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use domain::{ErrorKind, Failure};
+use domain::{ErrorKind, Failure, lock};
 use protocol::mirror::Annotations;
 use protocol::{ListEntry, ListKind, Message, ParamHeader, list_entries, object};
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard};
-
-use crate::lock::lock;
 
 /// Tools of one server that are kept at most; past it the gateway starts over.
 const TOOLS: usize = 10_000;

@@ -86,4 +86,4 @@ fn query(args: &QueryArgs) -> anyhow::Result<Exit> {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;

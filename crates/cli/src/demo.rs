@@ -1,18 +1,13 @@
 //! `mcp-proxy demo-server`: a small MCP server to try the gateway on.
-//!
-//! It has what policies are written about: tools that read, tools that write (inside a temporary
-//! folder), customer data, a slow tool, one that reports progress, and one whose description tries
-//! to give the model orders. It speaks the stateful revisions of MCP over stdio or Streamable HTTP.
-
-mod http;
-mod server;
-mod stdio;
-mod tools;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::Exit;
+use ::demo::Server;
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+
+use crate::{Exit, output};
 
 /// Options of `demo-server`.
 #[derive(Debug, clap::Args)]
@@ -32,15 +27,17 @@ pub(crate) struct DemoArgs {
 
 pub(crate) fn execute(args: DemoArgs) -> anyhow::Result<Exit> {
     let root = args.root.unwrap_or_else(|| std::env::temp_dir().join("mcp-proxy-demo"));
-    let server = server::Server::new(root)?;
+    let prepared = Server::new(root.clone());
+    let server =
+        prepared.with_context(|| format!("cannot prepare the demo folder `{}`", root.display()))?;
     crate::runtime()?.block_on(async {
-        match args.listen {
-            Some(address) => http::serve(server, address).await,
-            None => stdio::serve(server).await,
-        }
+        let Some(address) = args.listen else {
+            return ::demo::serve_stdio(server).await.context("cannot read standard input");
+        };
+        let bound = TcpListener::bind(address).await;
+        let listener = bound.with_context(|| format!("cannot listen on `{address}`"))?;
+        output::note(&format!("demo server on http://{}/mcp", listener.local_addr()?));
+        ::demo::serve_http(server, listener).await.context("the server failed")
     })?;
     Ok(Exit::Done)
 }
-
-#[cfg(test)]
-pub(crate) mod tests;

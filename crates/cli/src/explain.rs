@@ -50,6 +50,8 @@ pages! {
     Overloaded = "overloaded";
     PolicyDenied = "policy_denied";
     PolicyError = "policy_error";
+    RateLimited = "rate_limited";
+    ApprovalRequired = "approval_required";
     UpstreamError = "upstream_error";
     UpstreamTimeout = "upstream_timeout";
     AuditUnavailable = "audit_unavailable";

@@ -4,13 +4,16 @@
 //! done, allowed, valid; 1 is the honest no (denied, tests failed); 2 is "could not answer" (usage,
 //! files, configuration, I/O).
 
+mod approvals;
 mod audit;
 mod call;
 mod config;
 mod demo;
 mod explain;
+mod lockdown;
 mod output;
 mod policy;
+mod report;
 mod run;
 mod shell;
 mod wrap;
@@ -31,6 +34,8 @@ enum Exit {
     Done,
     /// The honest no.
     No,
+    /// Another code, after the command has said why.
+    Code(u8),
 }
 
 /// The exit code of a command that could not answer.
@@ -63,9 +68,14 @@ enum Command {
     /// Check, show and create the configuration
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Test and evaluate policies
+    /// Check, test, evaluate, replay and learn policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Answer messages that wait for a person
+    #[command(subcommand)]
+    Approvals(approvals::ApprovalsCommand),
+    /// Deny everything but ping, at once
+    Lockdown(lockdown::LockdownArgs),
     /// Read the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -91,6 +101,8 @@ pub fn main() -> ExitCode {
         Some(Command::Wrap(args)) => wrap::execute(args),
         Some(Command::Config(command)) => config::execute(command),
         Some(Command::Policy(command)) => policy::execute(command),
+        Some(Command::Approvals(command)) => approvals::execute(command),
+        Some(Command::Lockdown(args)) => lockdown::execute(&args),
         Some(Command::Audit(command)) => audit::execute(command),
         Some(Command::Call(args)) => call::execute(args),
         Some(Command::DemoServer(args)) => demo::execute(args),
@@ -101,6 +113,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(Exit::Done) => ExitCode::SUCCESS,
         Ok(Exit::No) => ExitCode::from(1),
+        Ok(Exit::Code(code)) => ExitCode::from(code),
         Err(error) => {
             output::error(&error);
             ExitCode::from(COULD_NOT_ANSWER)

@@ -49,7 +49,9 @@ pub(crate) struct ServerArgs {
     mcp-proxy run --config config/proxy.yaml\n  \
     mcp-proxy run --upstream http://localhost:8080/mcp\n  \
     mcp-proxy run -- npx -y @modelcontextprotocol/server-everything\n\n\
-    With --upstream or a command, and no policy.mode configured, the mode is audit.")]
+    With --upstream or a command, and no policy.mode configured, the mode is audit.\n\
+    SIGHUP reads the policies again; what does not load is not taken over. SIGTERM, SIGINT and SIGQUIT stop, a second \
+    one cuts the calls in flight.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     server: ServerArgs,
@@ -127,6 +129,7 @@ pub(crate) fn serve(
         loaded.settings.session.ttl = Span::default();
     }
     loaded.settings.validate()?;
+    let config_digest = loaded.digest();
     let Loaded { settings, warnings, .. } = loaded;
     let log = observability::init_tracing(&settings.logging)?;
     for warning in warnings {
@@ -135,15 +138,21 @@ pub(crate) fn serve(
     // What serves has threads of its own: this one starts, watches and stops them.
     crate::runtime()?.block_on(async {
         let mut signals = Signals::listen()?;
-        let process = Process { environment, lost_log_lines: Box::new(log.dropped_lines()) };
+        // Not one of those that stop: it reloads the policies.
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let lost_log_lines = Box::new(log.dropped_lines());
+        let process = Process { environment, lost_log_lines, config_digest };
         let mut running = gateway::start(settings.clone(), process).await?;
-        output::note(&banner(running.addresses(), running.revision(), &settings));
+        output::note(&banner(running.addresses(), running.revision().as_deref(), &settings));
         if let (true, Some(address)) = (demo, running.addresses().data) {
             output::note(&suggestions(address, &settings));
         }
-        let told = tokio::select! {
-            () = signals.next() => true,
-            () = running.served() => false,
+        let told = loop {
+            tokio::select! {
+                () = signals.next() => break true,
+                _ = hang_up.recv() => running.reload(),
+                () = running.served() => break false,
+            }
         };
         let stopped = match (told, stdio) {
             (true, false) => stop(running, signals, settings.server.graceful_shutdown).await,
@@ -188,8 +197,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     quit: Signal,
-    /// The terminal has gone.
-    hang_up: Signal,
 }
 
 impl Signals {
@@ -198,7 +205,6 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             quit: signal(SignalKind::quit())?,
-            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
@@ -207,7 +213,6 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
             _ = self.quit.recv() => {}
-            _ = self.hang_up.recv() => {}
         }
     }
 

@@ -69,6 +69,20 @@ fn what_the_documentation_writes_is_accepted() {
     check_accepted("mcp-proxy policy test policies --run a|b -v");
     check_accepted("mcp-proxy policy eval -d docs/examples/drafts -i docs/examples/write.json");
     check_accepted("mcp-proxy policy eval -d policies -i input.json --format json");
+    check_accepted("mcp-proxy policy eval -d policies -i input.json --explain full");
+    check_accepted("mcp-proxy policy check --strict policies --format github");
+    check_accepted("mcp-proxy policy test policies --coverage --threshold 100 --format junit");
+    check_accepted("mcp-proxy policy explain 0b5a7c1e --db audit.db --policies next");
+    check_accepted("mcp-proxy policy explain --reads -d policies");
+    check_accepted("mcp-proxy policy bench -d policies -i input.json --count 100000");
+    check_accepted("mcp-proxy policy replay --db audit.db --policies new --since 7d");
+    check_accepted("mcp-proxy policy learn --db audit.db --out learned --since 30d");
+    check_accepted("mcp-proxy policy learn --db audit.db --unused -d policies");
+    check_accepted("mcp-proxy policy bundle policies -o b.tar.gz --revision 7 --root mcp/policy");
+    check_accepted("mcp-proxy policy sign b.tar.gz --signing-key k.pem --signing-alg ES256");
+    check_accepted("mcp-proxy policy approve 3f9c01d2a4b7");
+    check_accepted("mcp-proxy approvals grant 0b5a7c1e --scope tool --for 8h --uses 20");
+    check_accepted("mcp-proxy lockdown on --config config/proxy.yaml");
     check_accepted("mcp-proxy audit query --decision deny --since 2h");
     check_accepted("mcp-proxy audit query --decision-id 0b5a7c1e");
     check_accepted("mcp-proxy audit query --db audit.db --format json --limit 100000");
@@ -92,8 +106,18 @@ fn what_has_no_meaning_is_refused() {
     check_refused("mcp-proxy policy test policies --run (", "unclosed group");
     check_refused("mcp-proxy policy eval -d policies", "--input");
     check_refused("mcp-proxy policy eval -d policies -c a.yaml -i -", "--config");
+    check_refused("mcp-proxy policy explain", "<DECISION_ID>");
+    check_refused("mcp-proxy policy explain 0b5a7c1e --reads", "--reads");
+    check_refused("mcp-proxy policy eval -i - --explain why", "notes, fails, full");
+    check_refused("mcp-proxy policy bench -i - --count 0", "--count");
+    check_refused("mcp-proxy policy learn", "--out");
+    check_refused("mcp-proxy policy bundle policies --key-id a", "--signing-key");
+    check_refused("mcp-proxy policy sign b.tar.gz", "--signing-key");
     check_refused("mcp-proxy audit query --db a --config b", "--config");
-    check_refused("mcp-proxy audit query --decision maybe", "possible values: allow, deny, error");
+    check_refused(
+        "mcp-proxy audit query --decision maybe",
+        "possible values: allow, deny, would_deny, error",
+    );
     check_refused("mcp-proxy audit query --since yesterday", "`2h`");
     check_refused("mcp-proxy audit query --limit -1", "-1");
     check_refused("mcp-proxy call read_file welcome.txt", "key=value");

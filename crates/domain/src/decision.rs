@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::{ErrorKind, Mode};
+use crate::{ErrorKind, Mode, Obligation, RuleMode};
 
 /// The answer of policy, before the mode is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +46,26 @@ pub struct Reason {
     /// Compliance tag, where the policy gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compliance: Option<String>,
+    /// What the agent can do about it, where the policy says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+    /// The scope or capability that would unlock the message, where the policy names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Where the rule stands, as `file:line`. For the operator: the client never sees it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Arc<str>>,
+    /// The mode of the rule. Only reasons of enforced rules deny.
+    #[serde(skip_serializing_if = "RuleMode::is_enforce")]
+    pub mode: RuleMode,
+}
+
+impl Reason {
+    /// Whether the rule denies, rather than says that it would.
+    #[must_use]
+    pub const fn denies(&self) -> bool {
+        self.mode.is_enforce()
+    }
 }
 
 impl From<&str> for Reason {
@@ -70,12 +90,15 @@ impl fmt::Display for Revision {
 pub struct Decision {
     /// Whether the message may pass.
     pub verdict: Verdict,
-    /// Why not; empty when allowed.
+    /// Why not. When allowed, only what rules say that are watched rather than enforced.
     pub reasons: Arc<[Reason]>,
     /// The rule that decided, as policy names it, else as `data.mcp.policy.<rule>`.
     pub matched_rule: Option<Arc<str>>,
-    /// The obligations that the policy attached, as JSON text.
-    pub obligations: Option<Arc<str>>,
+    /// Where the rules stand that decided: a JSON array of objects with `rule` and `at`
+    /// (`file:line`).
+    pub rules: Option<Arc<str>>,
+    /// What the policy asks for besides the verdict.
+    pub obligations: Arc<[Obligation]>,
     /// Text for the operator when policy could not be evaluated.
     pub error: Option<Arc<str>>,
     /// The policy set that decided.
@@ -88,6 +111,12 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Whether a rule that is watched rather than enforced would have denied a message that passes.
+    #[must_use]
+    pub fn would_deny(&self) -> bool {
+        self.verdict == Verdict::Allow && !self.reasons.is_empty()
+    }
+
     /// The failure kind that a denial is reported as; `None` when allowed.
     #[must_use]
     pub fn denial(&self) -> Option<ErrorKind> {
@@ -104,7 +133,7 @@ impl Decision {
 /// not see cannot be sent.
 #[derive(Debug)]
 pub struct Permit {
-    _made_here: (),
+    headers: Vec<(Box<str>, Box<str>)>,
 }
 
 impl Permit {
@@ -112,7 +141,9 @@ impl Permit {
     #[must_use]
     pub fn grant(decision: &Decision, mode: Mode) -> Option<Self> {
         match (decision.verdict, mode) {
-            (Verdict::Allow, _) | (Verdict::Deny, Mode::Audit) => Some(Self { _made_here: () }),
+            (Verdict::Allow, _) | (Verdict::Deny, Mode::Audit) => {
+                Some(Self { headers: Vec::new() })
+            }
             (Verdict::Deny, Mode::Enforce) => None,
         }
     }
@@ -121,7 +152,18 @@ impl Permit {
     /// speak different revisions.
     #[must_use]
     pub fn translated(&self) -> Self {
-        Self { _made_here: () }
+        Self { headers: self.headers.clone() }
+    }
+
+    /// The same permission, to be used with an HTTP header of policy (obligation `set_header`).
+    pub fn set_header(&mut self, name: &str, value: &str) {
+        self.headers.push((name.into(), value.into()));
+    }
+
+    /// The HTTP headers that go with the message, names in lower case.
+    #[must_use]
+    pub fn headers(&self) -> &[(Box<str>, Box<str>)] {
+        &self.headers
     }
 }
 

@@ -105,6 +105,10 @@ error_kinds! {
     PolicyDenied = "policy_denied", -31001, 200, Internal, false;
     /// Policy could not be evaluated, which in enforce mode is a denial.
     PolicyError = "policy_error", -31001, 200, Internal, false;
+    /// More messages than a policy lets pass in a span of time.
+    RateLimited = "rate_limited", -31003, 200, Internal, true;
+    /// A person has to grant the message first.
+    ApprovalRequired = "approval_required", -31007, 200, Internal, true;
     /// The server could not be reached, ended, or answered with something that is not MCP.
     UpstreamError = "upstream_error", -31004, 200, Upstream, true;
     /// The server did not answer in time.

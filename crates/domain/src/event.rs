@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use crate::{
-    Agent, Decision, ErrorKind, Identity, Mode, Reason, SessionId, Stage, Transport, Verdict,
+    Agent, Decision, ErrorKind, Identity, Mode, Obligation, Reason, SessionId, SessionState, Stage,
+    Transport, Verdict,
 };
 
 /// What became of a message, in the terms of the audit log.
@@ -17,6 +18,8 @@ pub enum Outcome {
     Allow,
     /// Policy denied it, or would have in audit mode.
     Deny,
+    /// Policy allowed it, though a rule that is watched rather than enforced would have denied it.
+    WouldDeny,
     /// It never came to a decision, or policy failed.
     Error,
 }
@@ -26,6 +29,7 @@ impl Outcome {
     #[must_use]
     pub fn of(decision: &Decision) -> Self {
         match (decision.verdict, &decision.error) {
+            (Verdict::Allow, _) if decision.would_deny() => Self::WouldDeny,
             (Verdict::Allow, _) => Self::Allow,
             (Verdict::Deny, None) => Self::Deny,
             (Verdict::Deny, Some(_)) => Self::Error,
@@ -38,6 +42,7 @@ impl Outcome {
         match self {
             Self::Allow => "allow",
             Self::Deny => "deny",
+            Self::WouldDeny => "would_deny",
             Self::Error => "error",
         }
     }
@@ -105,8 +110,8 @@ pub struct AuditEvent {
     pub matched_rule: Option<Arc<str>>,
     /// Why it was denied.
     pub reasons: Arc<[Reason]>,
-    /// Obligations attached by policy, as JSON text.
-    pub obligations: Option<Arc<str>>,
+    /// Obligations attached by policy.
+    pub obligations: Arc<[Obligation]>,
     /// The policy set that decided.
     pub policy_revision: Option<Arc<str>>,
     /// The server it went to.
@@ -123,4 +128,28 @@ pub struct AuditEvent {
     pub error_kind: Option<ErrorKind>,
     /// The operator's text for it.
     pub error: Option<Box<str>>,
+    /// What else the decision was made on.
+    pub evidence: Evidence,
+}
+
+/// What a decision was made on and no other column holds, so that it can be made again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// Where the rules stand that decided: a JSON array of objects with `rule` and `at`.
+    pub rules: Option<Arc<str>>,
+    /// What stays the same from message to message of a session: a JSON object with the members
+    /// `agent`, `identity`, `session` (without counters) and `server` of `input`.
+    pub facts: Option<Arc<str>>,
+    /// What was known of the tool: `input.server.tool`, a JSON object.
+    pub tool: Option<Arc<str>>,
+    /// Whether the message has no arguments: a row without any then lacks nothing.
+    pub no_arguments: bool,
+    /// `input.session.request_count`.
+    pub request_count: Option<u64>,
+    /// The counters and taints of the session that policy saw, when a rule reads them.
+    pub state: Option<Arc<SessionState>>,
+    /// The approval that the message had, or waits for.
+    pub approval: Option<Box<str>>,
+    /// The digest of the configuration in force.
+    pub config_revision: Option<Arc<str>>,
 }

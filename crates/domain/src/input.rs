@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Agent, Identity, Stage, Transport};
+use crate::{Agent, Identity, SessionState, Stage, Transport};
 
 /// The document `input`, unevaluated. JSON members hold raw JSON text that has been validated.
 #[derive(Clone, Debug)]
@@ -59,6 +59,24 @@ pub struct SessionView<'a> {
     pub client_name: Option<&'a str>,
     /// `client.version`, as the client calls itself.
     pub client_version: Option<&'a str>,
+    /// `cumulative_reads`, `cumulative_writes`, `tools_used`, `taints` and `bytes_out`.
+    pub state: &'a Arc<SessionState>,
+}
+
+impl<'a> SessionView<'a> {
+    /// What is known of a session where there is none: its state, which is `state`.
+    #[must_use]
+    pub const fn none(state: &'a Arc<SessionState>) -> Self {
+        Self {
+            id: None,
+            request_count: None,
+            started_at: None,
+            protocol_version: None,
+            client_name: None,
+            client_version: None,
+            state,
+        }
+    }
 }
 
 /// `input.server`.
@@ -70,10 +88,21 @@ pub struct ServerView<'a> {
     pub transport: &'a str,
     /// `url`, when it has one; without user, password and query.
     pub url: Option<&'a str>,
-    /// `tool.description`: what the server says of the tool, at stage list.
-    pub tool_description: Option<&'a str>,
-    /// `tool.annotations`, raw JSON, at stage list.
-    pub tool_annotations: Option<&'a str>,
+    /// `tool`: what the server says of the tool that is called or listed, once it was listed.
+    pub tool: Option<&'a ToolView>,
+}
+
+/// `input.server.tool`: what a server said of a tool when it listed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolView {
+    /// `description`, when it has one.
+    pub description: Option<Box<str>>,
+    /// `annotations`, raw JSON, when it has them.
+    pub annotations: Option<Box<str>>,
+    /// `digest`: SHA-256 over the definition in canonical form (RFC 8785), in hexadecimal.
+    pub digest: Arc<str>,
+    /// `changed`: whether the gateway has seen another definition of the tool since it was started.
+    pub changed: bool,
 }
 
 /// `input.context`.
@@ -87,4 +116,6 @@ pub struct ContextView<'a> {
     pub environment: &'a str,
     /// `transport`: how the message came in.
     pub transport: Transport,
+    /// `headers`: those of the client's HTTP headers that `policy.headers` names, in lower case.
+    pub headers: &'a [(Box<str>, Box<str>)],
 }

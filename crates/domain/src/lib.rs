@@ -6,6 +6,7 @@
 //! [`AuditEvent`] (one a message, whatever became of it).
 
 mod agent;
+mod approval;
 mod clock;
 mod decision;
 mod error;
@@ -13,25 +14,34 @@ mod event;
 mod handshake;
 mod host;
 mod input;
+mod lock;
+mod obligation;
 mod port;
 mod secret;
 mod session_id;
 mod span;
 mod stage;
+mod state;
+mod throttle;
 
 pub use agent::{Agent, Identity};
+pub use approval::{Approval, ApprovalRequest};
 pub use clock::{Clock, SystemClock};
 pub use decision::{Decision, Permit, Reason, Revision, Verdict};
 pub use error::{ErrorKind, Failure, Origin};
-pub use event::{AuditEvent, Latency, Outcome};
+pub use event::{AuditEvent, Evidence, Latency, Outcome};
 pub use handshake::Handshake;
 pub use host::bare_host;
-pub use input::{ContextView, PolicyInput, ServerView, SessionView};
+pub use input::{ContextView, PolicyInput, ServerView, SessionView, ToolView};
+pub use lock::lock;
+pub use obligation::{Obligation, RateKey, RateLimit};
 pub use port::{
-    Answer, BoxFuture, Connection, Health, Inbox, MessageStream, Party, Policy, Probe, Recorder,
-    Slot, Upstream,
+    Answer, Approvals, BoxFuture, Connection, Fixed, Health, Inbox, MessageStream, Party, Policies,
+    Policy, Probe, Recorder, Slot, Upstream,
 };
 pub use secret::Secret;
 pub use session_id::{SessionId, SessionToken, random_uuid};
 pub use span::{ParseSpanError, Span};
-pub use stage::{Mode, Stage, Transport};
+pub use stage::{Mode, RuleMode, Stage, Transport};
+pub use state::SessionState;
+pub use throttle::Throttle;

@@ -10,7 +10,10 @@ use std::sync::Arc;
 use futures_core::Stream;
 use protocol::{Message, ProtocolVersion};
 
-use crate::{AuditEvent, Decision, Failure, Handshake, Permit, PolicyInput, ServerView, Stage};
+use crate::{
+    Approval, ApprovalRequest, AuditEvent, Decision, Failure, Handshake, Permit, PolicyInput,
+    ServerView, Stage,
+};
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -26,6 +29,43 @@ pub trait Policy: Send + Sync {
     /// Whether a decision at `stage` can differ from the one already made on the request. When it
     /// cannot (no rule reads what the stage adds), the router need not ask.
     fn examines(&self, stage: Stage) -> bool;
+
+    /// Whether a rule reads the counters and taints of the session.
+    fn reads_state(&self) -> bool {
+        true
+    }
+
+    /// Whether its denials count in audit mode too: an operator who locks the gateway down means it.
+    fn holds_in_audit_mode(&self) -> bool {
+        false
+    }
+}
+
+/// The policy in force. It changes when a set is reloaded or the gateway is locked down; a message
+/// asks once and keeps what it got, so that one revision decides all of it.
+pub trait Policies: Send + Sync {
+    /// What decides from now on.
+    fn current(&self) -> Arc<dyn Policy>;
+}
+
+/// One policy for ever.
+pub struct Fixed(pub Arc<dyn Policy>);
+
+impl Policies for Fixed {
+    fn current(&self) -> Arc<dyn Policy> {
+        Arc::clone(&self.0)
+    }
+}
+
+/// Asks people.
+pub trait Approvals: Send + Sync {
+    /// Whether somebody has granted such a message; asks if nobody has, and waits for the answer up to
+    /// the request's limit.
+    ///
+    /// # Errors
+    ///
+    /// `Internal` when the question cannot be kept.
+    fn ask(&self, request: ApprovalRequest) -> BoxFuture<'_, Result<Approval, Failure>>;
 }
 
 /// One MCP server behind the gateway.
@@ -164,4 +204,9 @@ pub trait Probe: Send + Sync {
 
     /// Its state now; never waits.
     fn health(&self) -> Health;
+
+    /// What an operator wants to know of a part that can do its work.
+    fn note(&self) -> Option<String> {
+        None
+    }
 }

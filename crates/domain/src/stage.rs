@@ -15,11 +15,17 @@ pub enum Stage {
     List,
     /// A request or notification from the server, on its way to the client.
     ServerRequest,
+    /// A client that opens a session or a connection, before its first message is looked at.
+    Connect,
+    /// No message, and nothing that policy is asked: an act of the gateway (a reload, a lockdown) that
+    /// the log keeps.
+    Gateway,
 }
 
 impl Stage {
-    /// Every stage, in the order of a message's life.
-    pub const ALL: [Self; 4] = [Self::Request, Self::Response, Self::List, Self::ServerRequest];
+    /// Every stage that policy is asked at.
+    pub const ALL: [Self; 5] =
+        [Self::Request, Self::Response, Self::List, Self::ServerRequest, Self::Connect];
 
     /// The name in policy, metrics and the audit log.
     #[must_use]
@@ -29,6 +35,8 @@ impl Stage {
             Self::Response => "response",
             Self::List => "list",
             Self::ServerRequest => "server_request",
+            Self::Connect => "connect",
+            Self::Gateway => "gateway",
         }
     }
 }
@@ -55,6 +63,40 @@ impl Mode {
     }
 }
 
+/// What a rule's word counts: `policy.rules` in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleMode {
+    /// Nothing: as if the rule were not there.
+    Off,
+    /// Record what it would deny.
+    Observe,
+    /// Record what it would deny, and write a line into the log.
+    Warn,
+    /// Deny.
+    #[default]
+    Enforce,
+}
+
+impl RuleMode {
+    /// The name in configuration and the audit log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Observe => "observe",
+            Self::Warn => "warn",
+            Self::Enforce => "enforce",
+        }
+    }
+
+    /// Whether the rule denies.
+    #[must_use]
+    pub const fn is_enforce(&self) -> bool {
+        matches!(self, Self::Enforce)
+    }
+}
+
 /// How a message reached the gateway: `input.context.transport` in policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -66,10 +108,12 @@ pub enum Transport {
     WebSocket,
     /// Standard input and output of the gateway itself.
     Stdio,
+    /// No message: the gateway itself acted.
+    Internal,
 }
 
 impl Transport {
-    /// Every transport.
+    /// Every transport of clients.
     pub const ALL: [Self; 4] = [Self::Http, Self::Sse, Self::WebSocket, Self::Stdio];
 
     /// The name in policy, metrics and the audit log.
@@ -80,6 +124,7 @@ impl Transport {
             Self::Sse => "sse",
             Self::WebSocket => "websocket",
             Self::Stdio => "stdio",
+            Self::Internal => "internal",
         }
     }
 }

@@ -9,9 +9,15 @@ pub enum Error {
     /// The policies.
     #[error(transparent)]
     Policy(#[from] policy::Error),
+    /// The bundle of the policies.
+    #[error(transparent)]
+    Bundle(#[from] bundle::Error),
     /// The keys of session ids.
     #[error(transparent)]
     Session(#[from] session::Error),
+    /// The questions to people.
+    #[error(transparent)]
+    Approval(#[from] approval::Error),
     /// The server behind the gateway.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),

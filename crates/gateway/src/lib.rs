@@ -5,13 +5,22 @@
 //! readiness goes first, then the listener, then the sessions, and last the audit log, so that
 //! whatever still happens is recorded.
 
+mod control;
 mod error;
+#[cfg(test)]
+mod fixture;
+mod journal;
 mod open_files;
 mod parts;
+mod reload;
 mod running;
 mod service;
 mod workers;
 
+pub use control::ControlFolder;
 pub use error::Error;
 pub use parts::session_limits;
 pub use running::{Addresses, Process, Running, Stopped, start};
+
+#[cfg(test)]
+mod tests;

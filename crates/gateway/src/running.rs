@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use admin::{Pages, PolicyControl};
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,6 +15,8 @@ use transport_http::{App, Listener, Served};
 use crate::Error;
 use crate::open_files;
 use crate::parts::Parts;
+use crate::reload::Reloads;
+use crate::reload::bundles::{self, Supply};
 use crate::service;
 use crate::workers::Workers;
 
@@ -33,6 +37,8 @@ pub struct Addresses {
     pub health: Option<SocketAddr>,
     /// The metrics, when they are on.
     pub metrics: Option<SocketAddr>,
+    /// The pages for operators, when they are on.
+    pub admin: Option<SocketAddr>,
 }
 
 /// What the gateway needs of the process that it runs in.
@@ -41,6 +47,8 @@ pub struct Process {
     pub environment: BTreeMap<String, String>,
     /// Lines of the log that were lost so far, for metrics.
     pub lost_log_lines: Box<dyn Fn() -> u64 + Send + Sync>,
+    /// The digest of the settings as they are served, [`Loaded::digest`](settings::Loaded::digest).
+    pub config_digest: String,
 }
 
 /// A gateway that serves.
@@ -57,6 +65,9 @@ pub struct Running {
     /// Ends probes, metrics and what runs beside.
     end: CancellationToken,
     beside: TaskTracker,
+    reloads: Arc<Reloads>,
+    /// The thread that keeps the policy up to date.
+    keeper: JoinHandle<()>,
 }
 
 /// How a gateway ended.
@@ -75,7 +86,15 @@ pub struct Stopped {
 /// What does not fit together or cannot be had: a policy that does not compile, a port in use, a
 /// database that cannot be written. Nothing is served then.
 pub async fn start(settings: Settings, process: Process) -> Result<Running, Error> {
-    let parts = Parts::build(&settings, process)?;
+    let Supply { fetcher, first } = Supply::begin(&settings.policy).await?;
+    let (parts, mut keeper) = Parts::build(&settings, process, first)?;
+    let delivery = Arc::clone(&keeper.delivery);
+    // A lockdown that was on before holds before the first message.
+    let keeper = tokio::task::spawn_blocking(move || {
+        keeper.look();
+        keeper
+    });
+    let keeper = keeper.await.map_err(|error| Error::Thread(error.into()))?;
     let listener = match settings.server.transport {
         Served::Stdio => None,
         Served::All | Served::Http | Served::Sse | Served::WebSocket => {
@@ -84,20 +103,30 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
         }
     };
     let data = listener.as_ref().map(Listener::local_addr);
-    let mut addresses = Addresses { data, health: None, metrics: None };
+    let mut addresses = Addresses { data, health: None, metrics: None, admin: None };
     let mut admin = Vec::new();
-    for endpoint in admin::plan(&settings.metrics, &settings.health)? {
+    for endpoint in admin::plan(settings.admin_sections())? {
         let port = endpoint.bind().await?;
         let address = port.local_addr().ok();
         addresses.metrics = addresses.metrics.or(address.filter(|_| endpoint.has_metrics()));
         addresses.health = addresses.health.or(address.filter(|_| endpoint.has_probes()));
+        addresses.admin = addresses.admin.or(address.filter(|_| endpoint.has_control()));
         admin.push((endpoint, port));
     }
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
     let beside = TaskTracker::new();
+    let (reloads, keeper) = Reloads::start(keeper)?;
+    let pages = Pages {
+        metrics: Arc::clone(&parts.metrics),
+        health: Arc::clone(&parts.health),
+        policy: Arc::clone(&reloads) as Arc<dyn PolicyControl>,
+    };
     for (endpoint, port) in admin {
-        let routes = endpoint.router(&parts.metrics, &parts.health);
+        let routes = endpoint.router(&pages);
         beside.spawn(admin::serve(port, routes, end.clone().cancelled_owned()));
+    }
+    if let Some(fetcher) = fetcher {
+        beside.spawn(end.clone().run_until_cancelled_owned(bundles::follow(fetcher, delivery)));
     }
     beside.spawn(every(CHECK, end.clone(), {
         let upstream = Arc::clone(&parts.upstream);
@@ -116,7 +145,8 @@ pub async fn start(settings: Settings, process: Process) -> Result<Running, Erro
     };
     parts.health.set_ready();
     let grace = settings.server.graceful_shutdown.duration();
-    Ok(Running { addresses, parts, workers, app, grace, drain, end, beside })
+    parts.standing.announce(&parts.metrics);
+    Ok(Running { addresses, parts, workers, app, grace, drain, end, beside, reloads, keeper })
 }
 
 /// Sessions with short limits are looked through more often, so that what they hold is free soon after.
@@ -151,10 +181,15 @@ impl Running {
         &self.addresses
     }
 
-    /// The revision of the policy set; `None` when policy is off.
+    /// The revision of the policy set in force; `None` when policy is off.
     #[must_use]
-    pub fn revision(&self) -> Option<&str> {
-        self.parts.engine.as_deref().map(|engine| &*engine.revision().0)
+    pub fn revision(&self) -> Option<Arc<str>> {
+        self.parts.standing.revision()
+    }
+
+    /// Has the policy files loaded again, soon.
+    pub fn reload(&self) {
+        self.reloads.signal();
     }
 
     /// Waits until nobody is served any more: the client on standard input and output has left.
@@ -166,7 +201,7 @@ impl Running {
     /// `server.graceful_shutdown` or are cut when `hurry` comes, then the sessions end upstream, then
     /// the audit log is drained.
     pub async fn stop(self, hurry: impl Future<Output = ()>) -> Stopped {
-        let Self { parts, mut workers, app, grace, drain, end, beside, .. } = self;
+        let Self { parts, mut workers, app, grace, drain, end, beside, reloads, keeper, .. } = self;
         parts.health.drain();
         drain.cancel();
         let served = tokio::select! {
@@ -185,6 +220,11 @@ impl Running {
         }
         leave_behind("sessions", parts.router.close_all()).await;
         end.cancel();
+        let kept = tokio::task::spawn_blocking(move || {
+            reloads.stop();
+            keeper.join().is_ok()
+        });
+        leave_behind("reloads", async { drop(kept.await) }).await;
         let log = parts.audit.clone();
         let ended = tokio::task::spawn_blocking(move || {
             let failure = workers.join();

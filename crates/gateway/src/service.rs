@@ -10,11 +10,21 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use settings::Settings;
 use tokio_util::sync::CancellationToken;
-use transport_http::{App, Listener};
+use transport_http::{App, Listener, Served};
 
 use crate::Error;
 use crate::parts::Parts;
 use crate::workers::Workers;
+
+/// How many threads serve clients: one for each processor, or one for the client on standard input and output.
+pub(crate) fn threads(settings: &Settings) -> usize {
+    match settings.server.transport {
+        Served::Stdio => 1,
+        Served::All | Served::Http | Served::Sse | Served::WebSocket => {
+            std::thread::available_parallelism().map_or(1, NonZero::get)
+        }
+    }
+}
 
 /// The clients of the data port, served by one thread for each processor until some time after `drain`.
 pub(crate) fn of_port(
@@ -27,16 +37,15 @@ pub(crate) fn of_port(
     let options = transport_sse::Options { shutdown: drain.clone(), ..Default::default() };
     let sse = transport_sse::routes(Arc::clone(&parts.router), options);
     let app = transport_http::app(Arc::clone(&parts.router), &settings.server, sse);
-    let count = std::thread::available_parallelism().map_or(1, NonZero::get);
     let mut listeners = Vec::new();
-    for _ in 1..count {
+    for _ in 1..threads(settings) {
         listeners.push(listener.share()?);
     }
     listeners.push(listener);
     let service = |listener: Listener| {
-        let (app, drain, engine) = (app.clone(), drain.clone(), parts.engine.clone());
+        let (app, drain, engine) = (app.clone(), drain.clone(), parts.policy.current_engine());
         move || {
-            engine.iter().for_each(|engine| engine.warm());
+            engine.warm();
             async { listener.serve(app, drain).await.map_err(Error::Serve) }
         }
     };
@@ -62,9 +71,10 @@ pub(crate) async fn of_stdio(
         max_line: settings.server.limits.max_body_bytes,
         grace: settings.server.graceful_shutdown.duration(),
     };
-    let (router, drain, engine) = (Arc::clone(&parts.router), drain.clone(), parts.engine.clone());
+    let engine = parts.policy.current_engine();
+    let (router, drain) = (Arc::clone(&parts.router), drain.clone());
     let service = move || {
-        engine.iter().for_each(|engine| engine.warm());
+        engine.warm();
         async move {
             let pipes = transport_stdio::Pipes {
                 input: tokio::io::stdin(),

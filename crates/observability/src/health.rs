@@ -25,7 +25,7 @@ pub enum Status {
 pub struct Component {
     /// Whether it can do its work.
     pub status: Status,
-    /// Why it cannot.
+    /// Why it cannot; of a part that can, what an operator wants to know of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// How long it took to find out.
@@ -91,24 +91,21 @@ impl HealthRegistry {
     }
 
     fn phase(&self) -> Component {
-        let message = if self.draining.load(Ordering::Acquire) {
-            Some("shutting down")
+        let health = if self.draining.load(Ordering::Acquire) {
+            Health::Down("shutting down".to_owned())
         } else if self.ready.load(Ordering::Acquire) {
-            None
+            Health::Up
         } else {
-            Some("starting")
+            Health::Down("starting".to_owned())
         };
-        component(message.map(str::to_owned), Span::default())
+        component(health, None, Span::default())
     }
 
     fn ask(&self, probe: &dyn Probe) -> Component {
         let asked = self.clock.monotonic();
         let health = probe.health();
         let latency = self.clock.monotonic().saturating_duration_since(asked);
-        match health {
-            Health::Up => component(None, latency.into()),
-            Health::Down(why) => component(Some(why), latency.into()),
-        }
+        component(health, probe.note(), latency.into())
     }
 
     fn summarise(&self, components: BTreeMap<&'static str, Component>) -> Report {
@@ -123,8 +120,11 @@ impl HealthRegistry {
     }
 }
 
-fn component(message: Option<String>, latency: Span) -> Component {
-    let status = if message.is_some() { Status::Unhealthy } else { Status::Healthy };
+fn component(health: Health, note: Option<String>, latency: Span) -> Component {
+    let (status, message) = match health {
+        Health::Up => (Status::Healthy, note),
+        Health::Down(why) => (Status::Unhealthy, Some(why)),
+    };
     Component { status, message, latency }
 }
 

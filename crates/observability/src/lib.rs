@@ -8,6 +8,7 @@
 //! What this crate deliberately does not do: HTTP (that is `admin`), and knowing what the numbers are about. Values
 //! that another part already counts are read when they are scraped ([`Reading`]).
 
+mod acts;
 mod config;
 mod error;
 mod escape;
@@ -17,6 +18,7 @@ mod metrics;
 mod reading;
 mod rotate;
 
+pub use acts::{Acts, ApprovalAnswer, Reload};
 pub use config::{Format, Level, LogFile, LoggingConfig, Output};
 pub use error::Error;
 pub use health::{Component, HealthRegistry, Report, Status};

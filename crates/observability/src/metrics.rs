@@ -9,6 +9,7 @@ use prometheus::{
 };
 use protocol::Method;
 
+use crate::acts::Acts;
 use crate::reading::Collected;
 use crate::{Error, Reading, VERSION};
 
@@ -22,7 +23,8 @@ const LATENCY: [f64; 22] = [
 const VISIT: [f64; 12] =
     [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 7200.0, 21_600.0, 86_400.0];
 
-const OUTCOMES: [Outcome; 3] = [Outcome::Allow, Outcome::Deny, Outcome::Error];
+/// In the order of their declaration.
+const OUTCOMES: [Outcome; 4] = [Outcome::Allow, Outcome::Deny, Outcome::WouldDeny, Outcome::Error];
 const MODES: [Mode; 2] = [Mode::Audit, Mode::Enforce];
 
 /// How a message ended: label `status` of `mcp_proxy_requests_total`.
@@ -40,6 +42,7 @@ pub struct Metrics {
     in_flight: IntGauge,
     /// By outcome, mode and stage.
     decisions: [[[IntCounter; Stage::ALL.len()]; MODES.len()]; OUTCOMES.len()],
+    acts: Acts,
     evaluation: Histogram,
     cache_hits: IntCounter,
     cache_misses: IntCounter,
@@ -76,6 +79,7 @@ impl Metrics {
             methods: make.methods()?,
             in_flight: make.gauge("requests_in_flight", "Messages being handled.")?,
             decisions: make.decisions()?,
+            acts: Acts::new(&make)?,
             evaluation: make.histogram(
                 "policy_evaluation_seconds",
                 "Time of one policy decision.",
@@ -114,7 +118,9 @@ impl Metrics {
         let [ok, denied, failed] = &metrics.done;
         match error {
             None => ok.inc(),
-            Some(ErrorKind::PolicyDenied) => denied.inc(),
+            Some(
+                ErrorKind::PolicyDenied | ErrorKind::RateLimited | ErrorKind::ApprovalRequired,
+            ) => denied.inc(),
             Some(_) => failed.inc(),
         }
         metrics.duration.observe(latency.as_secs_f64());
@@ -129,6 +135,11 @@ impl Metrics {
         }
         if decision.cached { &self.cache_hits } else { &self.cache_misses }.inc();
         self.evaluation.observe(decision.elapsed.as_secs_f64());
+    }
+
+    /// What policy asked for besides its verdicts, and what became of the policy itself.
+    pub fn acts(&self) -> &Acts {
+        &self.acts
     }
 
     /// A session opened.
@@ -177,24 +188,29 @@ impl Metrics {
 }
 
 /// Makes metrics and registers them.
-struct Maker {
+pub(crate) struct Maker {
     registry: Registry,
 }
 
 impl Maker {
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
+    pub(crate) fn counter(&self, name: &str, help: &str) -> Result<IntCounter, Error> {
         let counter = IntCounter::with_opts(options(name, help))?;
         self.registry.register(Box::new(counter.clone()))?;
         Ok(counter)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, Error> {
+    pub(crate) fn counters(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntCounterVec, Error> {
         let counters = IntCounterVec::new(options(name, help), labels)?;
         self.registry.register(Box::new(counters.clone()))?;
         Ok(counters)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, Error> {
         let gauge = IntGauge::with_opts(options(name, help))?;
         self.registry.register(Box::new(gauge.clone()))?;
         Ok(gauge)
@@ -214,10 +230,21 @@ impl Maker {
         Ok(histograms)
     }
 
+    pub(crate) fn gauges(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<IntGaugeVec, Error> {
+        let gauges = IntGaugeVec::new(options(name, help), labels)?;
+        self.registry.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
+    }
+
     fn build_info(&self) -> Result<(), Error> {
-        let gauges = IntGaugeVec::new(options("build_info", "The running version."), &["version"])?;
+        let gauges = self.gauges("build_info", "The running version.", &["version"])?;
         gauges.with_label_values(&[VERSION]).set(1);
-        Ok(self.registry.register(Box::new(gauges))?)
+        Ok(())
     }
 
     fn methods(&self) -> Result<Vec<PerMethod>, Error> {

@@ -26,11 +26,17 @@ pub enum Reading {
     AuditFlushes,
     /// Lines of the gateway's own log that were lost because the log could not keep up.
     LogLinesDropped,
+    /// Evaluations that were denials because they took too long.
+    PolicyTimeouts,
+    /// Reused decisions that were made again and came to the same.
+    PolicyCacheConfirmed,
+    /// Reused decisions that were made again and came to something else.
+    PolicyCacheRefuted,
 }
 
 impl Reading {
     /// Every reading.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::ActiveSessions,
         Self::UpstreamConnected,
         Self::UpstreamChildren,
@@ -40,6 +46,9 @@ impl Reading {
         Self::AuditBufferSize,
         Self::AuditFlushes,
         Self::LogLinesDropped,
+        Self::PolicyTimeouts,
+        Self::PolicyCacheConfirmed,
+        Self::PolicyCacheRefuted,
     ];
 
     /// The name of the metric and what it says.
@@ -71,6 +80,13 @@ impl Reading {
             Self::LogLinesDropped => {
                 ("mcp_proxy_log_lines_dropped_total", "Lines of the gateway's log that were lost.")
             }
+            Self::PolicyTimeouts => {
+                ("mcp_proxy_policy_timeouts_total", "Evaluations that took too long.")
+            }
+            Self::PolicyCacheConfirmed | Self::PolicyCacheRefuted => (
+                "mcp_proxy_policy_cache_verifications_total",
+                "Reused decisions that were made again, by whether that came to the same.",
+            ),
         }
     }
 
@@ -84,16 +100,29 @@ impl Reading {
             | Self::AuditRecordsWritten
             | Self::AuditRecordsDropped
             | Self::AuditFlushes
-            | Self::LogLinesDropped => MetricType::COUNTER,
+            | Self::LogLinesDropped
+            | Self::PolicyTimeouts
+            | Self::PolicyCacheConfirmed
+            | Self::PolicyCacheRefuted => MetricType::COUNTER,
         }
     }
 
-    /// Whether the metric carries the label `server`.
-    const fn names_server(self) -> bool {
-        matches!(
-            self,
-            Self::UpstreamConnected | Self::UpstreamChildren | Self::UpstreamProtocolErrors
-        )
+    /// The label of the metric, if it has one.
+    const fn label(self, server: &str) -> Option<(&'static str, &str)> {
+        match self {
+            Self::UpstreamConnected | Self::UpstreamChildren | Self::UpstreamProtocolErrors => {
+                Some(("server", server))
+            }
+            Self::PolicyCacheConfirmed => Some(("result", "same")),
+            Self::PolicyCacheRefuted => Some(("result", "different")),
+            Self::ActiveSessions
+            | Self::AuditRecordsWritten
+            | Self::AuditRecordsDropped
+            | Self::AuditBufferSize
+            | Self::AuditFlushes
+            | Self::LogLinesDropped
+            | Self::PolicyTimeouts => None,
+        }
     }
 }
 
@@ -101,18 +130,18 @@ impl Reading {
 pub(crate) struct Collected<F> {
     desc: Desc,
     reading: Reading,
-    server: Option<String>,
+    label: Option<(&'static str, String)>,
     value: F,
 }
 
 impl<F: Fn() -> u64> Collected<F> {
     pub(crate) fn new(reading: Reading, server: &str, value: F) -> Result<Self, prometheus::Error> {
-        let server = reading.names_server().then(|| server.to_owned());
+        let label = reading.label(server).map(|(name, value)| (name, value.to_owned()));
         let labels: HashMap<_, _> =
-            server.iter().map(|name| ("server".to_owned(), name.clone())).collect();
+            label.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let (name, help) = reading.text();
         let desc = Desc::new(name.to_owned(), help.to_owned(), Vec::new(), labels)?;
-        Ok(Self { desc, reading, server, value })
+        Ok(Self { desc, reading, label, value })
     }
 }
 
@@ -134,7 +163,7 @@ impl<F: Fn() -> u64 + Send + Sync> Collector for Collected<F> {
             counter.set_value(value);
             metric.set_counter(counter);
         }
-        metric.set_label(self.server.iter().map(|name| label("server", name)).collect());
+        metric.set_label(self.label.iter().map(|(name, value)| pair(name, value)).collect());
         let (name, help) = self.reading.text();
         let mut family = MetricFamily::default();
         family.set_name(name.to_owned());
@@ -145,7 +174,7 @@ impl<F: Fn() -> u64 + Send + Sync> Collector for Collected<F> {
     }
 }
 
-fn label(name: &str, value: &str) -> LabelPair {
+fn pair(name: &str, value: &str) -> LabelPair {
     let mut pair = LabelPair::default();
     pair.set_name(name.to_owned());
     pair.set_value(value.to_owned());

@@ -3,19 +3,26 @@
 //! Every thread has its own evaluator, input builder and cache, made by [`PolicyEngine::warm`] or on its first
 //! decision. A panic inside an evaluation is a denial, and costs the thread its evaluator.
 
+mod document;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use domain::{Clock, Decision, Policy, PolicyInput, Revision, Stage, SystemClock, Verdict};
 
+use rego::ReadSet;
+
+pub use self::document::decide_document;
+use crate::bulk::{bulk, weigh};
 use crate::cache::Cache;
-use crate::input::InputBuilder;
-use crate::runner::{Part, Runner};
+use crate::input::{Key, Projection};
+use crate::runner::{Part, Runner, TIME_LIMIT};
 use crate::set::PolicySet;
-use crate::verdict::{Conclusion, Parts, conclude};
+use crate::verdict::{Conclusion, Parts};
+use crate::verify::{CacheChecks, Checks, Verifier};
 use crate::{Config, Error, Sources};
 
 /// Decides with a set of policies.
@@ -24,6 +31,11 @@ pub struct PolicyEngine {
     /// Dropped with the engine, so that threads can forget their workers.
     alive: Arc<()>,
     set: PolicySet,
+    checks: Checks,
+    /// Evaluations that took too long.
+    timeouts: AtomicU64,
+    /// Evaluators that were made ahead.
+    spare: Mutex<Vec<Runner>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -41,13 +53,46 @@ impl PolicyEngine {
     #[must_use]
     pub fn with_clock(set: PolicySet, clock: Arc<dyn Clock>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), alive: Arc::new(()), set, clock }
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            alive: Arc::new(()),
+            set,
+            checks: Checks::default(),
+            timeouts: AtomicU64::new(0),
+            spare: Mutex::default(),
+            clock,
+        }
     }
 
-    /// The set that decides.
+    /// The name of the set that decides.
     #[must_use]
     pub fn revision(&self) -> &Revision {
         self.set.revision()
+    }
+
+    /// Makes the evaluators of so many threads here and now, so that those need not when the engine comes into force.
+    pub fn prepare(&self, threads: usize) {
+        let made = (0..threads).map(|_| self.set.runner());
+        let made: Vec<Runner> = made.filter_map(Result::ok).map(Runner::tried).collect();
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
+    }
+
+    /// How often reused decisions were made again, and how often that came to something else.
+    #[must_use]
+    pub fn cache_checks(&self) -> CacheChecks {
+        self.checks.so_far()
+    }
+
+    /// How many evaluations were denials because they took longer than `policy.evaluation.timeout`.
+    #[must_use]
+    pub fn timeouts(&self) -> u64 {
+        self.timeouts.load(Ordering::Relaxed)
+    }
+
+    /// The set itself.
+    #[must_use]
+    pub const fn set(&self) -> &PolicySet {
+        &self.set
     }
 
     /// Makes this thread's evaluator, which the first decision of a thread would otherwise wait for.
@@ -57,10 +102,25 @@ impl PolicyEngine {
         });
     }
 
-    fn conclude(&self, input: &PolicyInput<'_>, now: Instant) -> (Conclusion, bool) {
+    /// Makes this thread's next evaluation panic.
+    #[cfg(test)]
+    pub(crate) fn sabotage(&self) {
+        WORKERS.with_borrow_mut(|workers| {
+            self.worker(workers).runner = Ok(Runner::panicking(&self.set.split));
+        });
+    }
+
+    fn spare(&self) -> Option<Runner> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    fn conclude(
+        &self,
+        decide: impl FnOnce(&mut Worker) -> (Conclusion, bool),
+    ) -> (Conclusion, bool) {
         WORKERS.with_borrow_mut(|workers| {
             let worker = self.worker(workers);
-            match catch_unwind(AssertUnwindSafe(|| worker.decide(&self.set, input, now))) {
+            match catch_unwind(AssertUnwindSafe(|| decide(worker))) {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     workers.retain(|worker| worker.engine != self.id);
@@ -85,13 +145,21 @@ impl PolicyEngine {
 impl Policy for PolicyEngine {
     fn decide(&self, input: &PolicyInput<'_>) -> Decision {
         let started = self.clock.monotonic();
-        let (conclusion, cached) = self.conclude(input, started);
+        let (conclusion, cached) = self.conclude(|worker| worker.decide(self, input, started));
+        conclusion.warn(self.revision());
+        if conclusion.error.as_ref().is_some_and(|error| error.contains(TIME_LIMIT)) {
+            self.timeouts.fetch_add(1, Ordering::Relaxed);
+        }
         let elapsed = self.clock.monotonic().saturating_duration_since(started);
         conclusion.into_decision(self.revision(), cached, elapsed)
     }
 
     fn examines(&self, stage: Stage) -> bool {
         self.set.examines(stage)
+    }
+
+    fn reads_state(&self) -> bool {
+        self.set.reads_state()
     }
 }
 
@@ -104,16 +172,19 @@ struct Worker {
     engine: u64,
     alive: Weak<()>,
     runner: Result<Runner, String>,
-    input: InputBuilder,
+    max_input: usize,
+    stable: Projection,
+    volatile: Projection,
     cache: Option<Cache<Stable>>,
-    key: Vec<u8>,
+    key: Key,
+    verifier: Verifier,
 }
 
 /// The outcome of the stable group.
 #[derive(Clone)]
 struct Stable {
     parts: Parts,
-    /// The verdict, were the live group silent.
+    /// The verdict, were the volatile group silent.
     conclusion: Conclusion,
 }
 
@@ -125,20 +196,44 @@ impl Worker {
         Self {
             engine: engine.id,
             alive: Arc::downgrade(&engine.alive),
-            runner: set.runner(),
-            input: InputBuilder::new(),
+            runner: engine.spare().map_or_else(|| set.runner(), Ok),
+            max_input: set.limits.max_input,
+            stable: Projection::new(set.split.stable.reads()),
+            volatile: Projection::new(set.split.volatile.reads()),
             cache,
-            key: Vec::with_capacity(512),
+            key: Key::default(),
+            verifier: Verifier::new(set),
         }
     }
 
     fn decide(
         &mut self,
-        set: &PolicySet,
+        engine: &PolicyEngine,
         input: &PolicyInput<'_>,
         now: Instant,
     ) -> (Conclusion, bool) {
-        self.try_decide(set, input, now).unwrap_or_else(|error| (Conclusion::failed(error), false))
+        if engine.checks.have_failed() {
+            self.distrust();
+        }
+        let decided = self.try_decide(&engine.set, input, now);
+        let (conclusion, cached) =
+            decided.unwrap_or_else(|error| (Conclusion::failed(error), false));
+        if cached && self.verifier.is_due() {
+            let objection = self.verifier.objection(&engine.set, input, &conclusion);
+            engine.checks.count(input, &conclusion, objection.as_ref());
+            if let Some(golden) = objection {
+                return (golden, false);
+            }
+        }
+        (conclusion, cached)
+    }
+
+    /// Gives up the cache and the read sets, one of which was found wrong.
+    fn distrust(&mut self) {
+        if self.cache.take().is_some() {
+            self.stable = Projection::new(&ReadSet::everything());
+            self.volatile = Projection::new(&ReadSet::everything());
+        }
     }
 
     fn try_decide(
@@ -147,37 +242,35 @@ impl Worker {
         input: &PolicyInput<'_>,
         now: Instant,
     ) -> Result<(Conclusion, bool), String> {
-        let live = if set.split.live.is_empty() {
+        let volatile = if set.split.volatile.is_empty() {
             None
         } else {
-            Some(self.run(set, Part::Live, input)?)
+            Some(self.run(Part::Volatile, input)?)
         };
-        // The verdict of the stable group stands unless the live group says something, or holds a rule that can allow.
-        let stands = live.as_ref().is_none_or(|live| live.is_silent() && !holds_grant(set));
-        if let Some(kept) = self.look_up(set, input, now) {
-            let conclusion = match live {
-                Some(live) if !stands => joint(set, kept.parts.clone(), live),
+        // The verdict of the stable group stands unless the volatile group says something, or holds a rule that can allow.
+        let stands = volatile
+            .as_ref()
+            .is_none_or(|volatile| volatile.is_silent() && !set.split.volatile.holds_grant());
+        if let Some(kept) = self.look_up(input, now)? {
+            let conclusion = match volatile {
+                Some(volatile) if !stands => joint(set, input.stage, kept.parts.clone(), volatile),
                 _ => kept.conclusion.clone(),
             };
             return Ok((conclusion, true));
         }
         let parts = match set.split.stable.is_empty() {
             true => Parts::default(),
-            false => self.run(set, Part::Stable, input)?,
+            false => self.run(Part::Stable, input)?,
         };
-        let conclusion = conclude(set.declared, &parts);
-        if let Some(cache) = &mut self.cache
+        let conclusion = set.rulebook.conclude(input.stage, &parts);
+        if let (Some(cache), Some(key)) = (&mut self.cache, self.key.bytes())
             && conclusion.error.is_none()
         {
-            cache.put(
-                &self.key,
-                Stable { parts: parts.clone(), conclusion: conclusion.clone() },
-                now,
-            );
+            cache.put(key, Stable { parts: parts.clone(), conclusion: conclusion.clone() }, now);
         }
         Ok((
-            match live {
-                Some(live) if !stands => joint(set, parts, live),
+            match volatile {
+                Some(volatile) if !stands => joint(set, input.stage, parts, volatile),
                 _ => conclusion,
             },
             false,
@@ -186,27 +279,22 @@ impl Worker {
 
     fn look_up(
         &mut self,
-        set: &PolicySet,
         input: &PolicyInput<'_>,
         now: Instant,
-    ) -> Option<&Stable> {
-        let cache = self.cache.as_mut()?;
-        self.key.clear();
-        self.input.key(set.split.stable.reads(), input, &mut self.key);
-        cache.get(&self.key, now)
+    ) -> Result<Option<&Stable>, String> {
+        let Some(cache) = &mut self.cache else { return Ok(None) };
+        self.stable.key(input, &mut self.key)?;
+        Ok(self.key.bytes().and_then(|key| cache.get(key, now)))
     }
 
-    fn run(
-        &mut self,
-        set: &PolicySet,
-        part: Part,
-        input: &PolicyInput<'_>,
-    ) -> Result<Parts, String> {
-        let reads = match part {
-            Part::Stable => set.split.stable.reads(),
-            Part::Live => set.split.live.reads(),
+    fn run(&mut self, part: Part, input: &PolicyInput<'_>) -> Result<Parts, String> {
+        let value = match part {
+            Part::Stable => self.stable.value(input)?,
+            Part::Volatile => self.volatile.value(input)?,
         };
-        let value = self.input.value(reads, input)?;
+        if bulk(input) > self.max_input {
+            weigh(&value, self.max_input)?;
+        }
         match &mut self.runner {
             Ok(runner) => runner.run(part, value),
             Err(error) => Err(error.clone()),
@@ -214,14 +302,9 @@ impl Worker {
     }
 }
 
-/// Whether the live group holds a rule without which the stable group cannot conclude.
-fn holds_grant(set: &PolicySet) -> bool {
-    ["decision", "allow", "baseline"].iter().any(|key| set.split.live.has(key))
-}
-
-fn joint(set: &PolicySet, mut parts: Parts, live: Parts) -> Conclusion {
-    parts.extend(live);
-    conclude(set.declared, &parts)
+fn joint(set: &PolicySet, stage: Stage, mut parts: Parts, volatile: Parts) -> Conclusion {
+    parts.extend(volatile);
+    set.rulebook.conclude(stage, &parts)
 }
 
 /// Policy that is switched off: allows everything, and says so in `matched_rule`.
@@ -237,7 +320,8 @@ impl Default for Disabled {
                 verdict: Verdict::Allow,
                 reasons: Arc::from([]),
                 matched_rule: Some("policy_disabled".into()),
-                obligations: None,
+                rules: None,
+                obligations: Arc::from([]),
                 error: None,
                 revision: Revision("disabled".into()),
                 cached: false,

@@ -1,7 +1,7 @@
-//! Rego policies: load, check, compile, decide, cache, test. The only crate that knows regorus.
+//! Rego policies: load, compile, decide, cache, test. What can be known of the text alone is the crate `rego`'s.
 //!
-//! [`Sources`] are read from a folder or taken from the program; [`PolicySet::load`] parses them, refuses what an
-//! engine would choke on, and chooses the evaluator; [`PolicyEngine`] decides. Invariants:
+//! [`Sources`] are read from a folder or taken from the program; [`PolicySet::load`] has them checked, chooses the
+//! evaluator and compiles; [`PolicyEngine`] decides; [`LivePolicy`] exchanges engines under way. Invariants:
 //!
 //! - **Doubt is a denial.** An error, a time-out, a panic, an undefined `decision`, a value of the wrong type: each is
 //!   a decision with the verdict deny and an error text.
@@ -10,35 +10,40 @@
 //! - **The interpreter is the golden engine.** The virtual machine serves only sets without constructs on which the
 //!   two are known to differ, and after both agreed on the inputs tried at load.
 //! - **Threads share nothing but text.** Evaluators, input values and caches belong to one thread.
+//! - **A message meets one engine.** It asks [`LivePolicy`] once; an engine never changes.
 
-mod builtins;
+mod bulk;
 mod cache;
 mod config;
-mod definition;
 mod engine;
-mod error;
 mod eval;
-mod facts;
-mod fast;
-mod fields;
-#[cfg(test)]
-mod fixture;
-mod graph;
 mod input;
+mod live;
+mod modes;
+mod numbering;
+mod obligations;
+mod places;
 mod probe;
+mod reads;
+mod reason;
+mod role;
 mod runner;
-mod safety;
 mod set;
-mod source;
 mod split;
-mod syntax;
 mod testing;
+#[cfg(test)]
+mod tests;
+mod trace;
 mod verdict;
+mod verify;
 
-pub use config::{CacheConfig, Config, EvaluationConfig};
-pub use engine::{Disabled, PolicyEngine};
-pub use error::Error;
+pub use config::{CacheConfig, Config, DenyAs, EvaluationConfig, ReloadConfig};
+pub use engine::{Disabled, PolicyEngine, decide_document};
 pub use eval::{EvalOutcome, eval};
+pub use live::LivePolicy;
+pub use reads::Reads;
+pub use rego::{Coverage, Error, FileCoverage, ReadSet, SourceFile, Sources};
 pub use set::{Engine, PolicySet};
-pub use source::{SourceFile, Sources};
-pub use testing::{TestCase, TestOutcome, TestReport, run_tests};
+pub use testing::{Bench, TestCase, TestOptions, TestOutcome, TestReport, run_tests};
+pub use trace::{Trace, Traced, TracedStep, trace};
+pub use verify::CacheChecks;

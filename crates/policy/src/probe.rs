@@ -8,19 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use domain::{
-    Agent, ContextView, Identity, PolicyInput, ServerView, SessionView, Stage, Transport,
+    Agent, ContextView, Identity, PolicyInput, ServerView, SessionState, SessionView, Stage,
+    ToolView, Transport,
 };
 use serde_json::{Value, json};
 
-use crate::fields::Fields;
-use crate::input::InputBuilder;
-use crate::runner::{Part, golden};
+use crate::input::Projection;
+use crate::runner::{Part, TIME_LIMIT, golden};
 use crate::set::PolicySet;
-use crate::verdict::{Parts, conclude};
+use crate::verdict::Parts;
+use rego::ReadSet;
 
 const TRIES: usize = 96;
-/// What the error of an evaluation that was cut off says.
-const TIME_LIMIT: &str = "exceeded time limit";
 const MAX_WORDS: usize = 200;
 const METHODS: [&str; 8] = [
     "tools/call",
@@ -36,8 +35,9 @@ const COUNTS: [u64; 8] = [1, 5, 99, 100, 101, 1000, 1001, u64::MAX];
 
 /// The words of a set: strings in its rules, keys and strings in its data.
 pub(crate) fn words(strings: impl Iterator<Item = String>, document: &Value) -> Vec<String> {
-    let mut words: BTreeSet<String> = strings.collect();
-    gather(document, &mut words);
+    let mut texts = BTreeSet::new();
+    gather(document, &mut texts);
+    let words: BTreeSet<String> = strings.chain(texts.into_iter().map(str::to_owned)).collect();
     let mut words: Vec<String> = words.into_iter().collect();
     // Every so many, so that a large data file does not crowd out what sorts last.
     let step = words.len().div_ceil(MAX_WORDS).max(1);
@@ -46,16 +46,17 @@ pub(crate) fn words(strings: impl Iterator<Item = String>, document: &Value) -> 
     words
 }
 
-fn gather(value: &Value, words: &mut BTreeSet<String>) {
+/// The keys and strings of a document.
+pub(crate) fn gather<'d>(value: &'d Value, texts: &mut BTreeSet<&'d str>) {
     match value {
-        Value::String(word) => {
-            words.insert(word.clone());
+        Value::String(text) => {
+            texts.insert(text);
         }
-        Value::Array(items) => items.iter().for_each(|item| gather(item, words)),
+        Value::Array(items) => items.iter().for_each(|item| gather(item, texts)),
         Value::Object(members) => {
             for (key, value) in members {
-                words.insert(key.clone());
-                gather(value, words);
+                texts.insert(key);
+                gather(value, texts);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -68,33 +69,40 @@ fn gather(value: &Value, words: &mut BTreeSet<String>) {
 ///
 /// The first input on which they differ, or why one of them could not be built.
 pub(crate) fn agree(set: &PolicySet, words: &[String]) -> Result<(), String> {
+    agree_on(set, words, TRIES)
+}
+
+/// [`agree`] on so many inputs.
+pub(crate) fn agree_on(set: &PolicySet, words: &[String], tries: usize) -> Result<(), String> {
     let mut oracle = set.golden()?;
     let mut runner = set.runner()?;
-    let mut builder = InputBuilder::new();
+    let mut whole = Projection::new(&ReadSet::everything());
+    let mut parts = [(Part::Stable, &set.split.stable), (Part::Volatile, &set.split.volatile)]
+        .map(|(part, group)| (part, group.is_empty(), Projection::new(group.reads())));
     let mut draw = Draw { state: 0x9E37_79B9_7F4A_7C15, words };
-    for _ in 0..TRIES {
+    for _ in 0..tries {
         let sample = Sample::new(&mut draw);
         let input = sample.input();
-        let whole = builder.value(Fields::ALL, &input)?;
-        let expected = golden(&mut oracle, set.declared, whole);
+        let expected = golden(&mut oracle, set.rulebook.declared, whole.value(&input)?);
         if let Err(error) = &expected
             && error.contains(TIME_LIMIT)
         {
             return Err(format!("an evaluation does not end: {error}"));
         }
         let mut actual: Result<Parts, String> = Ok(Parts::default());
-        for (part, group) in [(Part::Stable, &set.split.stable), (Part::Live, &set.split.live)] {
-            if !group.is_empty() {
-                let value = builder.value(group.reads(), &input)?;
-                actual = actual.and_then(|mut parts| {
-                    parts.extend(runner.run(part, value)?);
-                    Ok(parts)
+        for (part, silent, projection) in &mut parts {
+            if !*silent {
+                let value = projection.value(&input)?;
+                actual = actual.and_then(|mut found| {
+                    found.extend(runner.run(*part, value)?);
+                    Ok(found)
                 });
             }
         }
         let same = match (&expected, &actual) {
             (Ok(expected), Ok(actual)) => {
-                conclude(set.declared, expected) == conclude(set.declared, actual)
+                let conclude = |parts| set.rulebook.conclude(sample.stage, parts);
+                conclude(expected).says_the_same(&conclude(actual))
             }
             (Err(_), Err(_)) => true,
             _ => false,
@@ -156,6 +164,9 @@ struct Sample {
     agent: Arc<Agent>,
     identity: Arc<Identity>,
     count: u64,
+    state: Arc<SessionState>,
+    view: Option<ToolView>,
+    headers: Vec<(Box<str>, Box<str>)>,
     environment: String,
 }
 
@@ -186,6 +197,28 @@ impl Sample {
                 did: draw.word().into(),
             }),
             count: draw.of(&COUNTS, 1),
+            state: Arc::new(SessionState {
+                cumulative_reads: draw.of(&COUNTS, 1),
+                cumulative_writes: draw.of(&COUNTS, 1),
+                tools_used: draw
+                    .words()
+                    .into_iter()
+                    .map(|tool| (tool, draw.of(&COUNTS, 1)))
+                    .collect(),
+                taints: draw.words().into_iter().collect(),
+                bytes_out: draw.of(&COUNTS, 1),
+            }),
+            view: draw.chance(2).then(|| ToolView {
+                description: draw.chance(2).then(|| draw.word().into()),
+                annotations: draw.chance(2).then(|| any_json(draw).to_string().into()),
+                digest: draw.word().into(),
+                changed: draw.chance(2),
+            }),
+            headers: draw
+                .words()
+                .iter()
+                .map(|name| ((**name).into(), draw.word().into()))
+                .collect(),
             environment: draw.word(),
         }
     }
@@ -211,19 +244,20 @@ impl Sample {
                 protocol_version: Some("2025-11-25"),
                 client_name: Some("client"),
                 client_version: None,
+                state: &self.state,
             },
             server: ServerView {
                 name: "upstream",
                 transport: "http",
                 url: None,
-                tool_description: self.prompt.as_deref(),
-                tool_annotations: None,
+                tool: self.view.as_ref(),
             },
             context: ContextView {
                 timestamp: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
                 source_ip: None,
                 environment: &self.environment,
                 transport: Transport::Http,
+                headers: &self.headers,
             },
         }
     }

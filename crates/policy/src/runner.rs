@@ -8,19 +8,23 @@ use std::time::Duration;
 
 use regorus::languages::rego::compiler::{Compiler, CompilerError, SpannedCompilerError};
 use regorus::rvm::RegoVM;
+use regorus::rvm::program::Program;
 use regorus::utils::limits::{ExecutionTimerConfig, PolicyLengthConfig};
 use regorus::{Engine, Value};
 
-use crate::split::{Declared, Entry, Split, entry_key};
-use crate::verdict::Parts;
+use crate::reads::{Reads, of_program};
+use crate::role::Declared;
+use crate::split::{Entry, Split};
+use crate::verdict::{Key, Parts};
 
 /// Steps between two looks at the clock.
 const CHECK_INTERVAL: NonZeroU32 = match NonZeroU32::new(64) {
     Some(steps) => steps,
     None => NonZeroU32::MIN,
 };
-/// Far above what the time limit leaves room for; the default of regorus stops a linear policy of 1,600 rules.
-const MAX_INSTRUCTIONS: usize = 50_000_000;
+
+/// What the error of an evaluation that was cut off says.
+pub(crate) const TIME_LIMIT: &str = "exceeded time limit";
 
 /// One text for an engine.
 #[derive(Clone, Debug)]
@@ -34,6 +38,10 @@ pub(crate) struct Text {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) timeout: Duration,
+    /// Of the virtual machine.
+    pub(crate) max_instructions: usize,
+    /// Bytes of the input.
+    pub(crate) max_input: usize,
     pub(crate) strict_builtin_errors: bool,
 }
 
@@ -41,14 +49,14 @@ pub(crate) struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Stable,
-    Live,
+    Volatile,
 }
 
 /// Evaluates the groups of a set.
 pub(crate) struct Runner {
     evaluator: Evaluator,
     stable: Option<Entry>,
-    live: Option<Entry>,
+    volatile: Option<Entry>,
 }
 
 /// Why the virtual machine does not take a set.
@@ -86,9 +94,12 @@ enum Evaluator {
     /// The virtual machine with the positions of both entries in its program.
     Rvm {
         vm: Box<RegoVM>,
+        program: Arc<Program>,
         stable: usize,
-        live: usize,
+        volatile: usize,
     },
+    #[cfg(test)]
+    Panics,
 }
 
 /// An interpreter with policies and data; its errors are those of the texts.
@@ -120,6 +131,23 @@ const fn timer(limits: Limits) -> ExecutionTimerConfig {
     ExecutionTimerConfig { limit: limits.timeout, check_interval: CHECK_INTERVAL }
 }
 
+/// The program of the virtual machine with these entries.
+pub(crate) fn program(
+    texts: &[Text],
+    document: &serde_json::Value,
+    limits: Limits,
+    entries: &[&str],
+) -> Result<Arc<Program>, Refusal> {
+    let mut engine = interpreter(texts, document, limits).map_err(Refusal::Unsupported)?;
+    let Some(first) = entries.first() else {
+        return Err(Refusal::Unsupported("there is nothing to evaluate".to_owned()));
+    };
+    let policy = engine
+        .compile_with_entrypoint(&(*first).into())
+        .map_err(|error| Refusal::Unsupported(one_line(&error.to_string())))?;
+    Ok(Compiler::compile_from_policy(&policy, entries)?)
+}
+
 impl Runner {
     pub(crate) fn interpreter(
         texts: &[Text],
@@ -137,17 +165,10 @@ impl Runner {
         limits: Limits,
         split: &Split,
     ) -> Result<Self, Refusal> {
-        let mut engine = interpreter(texts, document, limits).map_err(Refusal::Unsupported)?;
-        let (stable, live) = (split.stable.entry("stable"), split.live.entry("live"));
+        let (stable, volatile) = (split.stable.entry("stable"), split.volatile.entry("volatile"));
         let entries: Vec<&str> =
-            stable.iter().chain(&live).map(|entry| entry.path.as_str()).collect();
-        let Some(first) = entries.first() else {
-            return Err(Refusal::Unsupported("there is nothing to evaluate".to_owned()));
-        };
-        let policy = engine
-            .compile_with_entrypoint(&(*first).into())
-            .map_err(|error| Refusal::Unsupported(one_line(&error.to_string())))?;
-        let program = Compiler::compile_from_policy(&policy, &entries)?;
+            stable.iter().chain(&volatile).map(|entry| entry.path.as_str()).collect();
+        let program = program(texts, document, limits, &entries)?;
         let index = |entry: &Option<Entry>| {
             let path = entry.as_ref().map(|entry| entry.path.as_str());
             program
@@ -156,35 +177,65 @@ impl Runner {
                 .position(|known| Some(known.as_str()) == path)
                 .unwrap_or(usize::MAX)
         };
-        let (stable, live) = (index(&stable), index(&live));
+        let (stable, volatile) = (index(&stable), index(&volatile));
         let mut vm = RegoVM::new();
-        vm.load_program(program);
-        vm.set_max_instructions(MAX_INSTRUCTIONS);
+        vm.load_program(Arc::clone(&program));
+        vm.set_max_instructions(limits.max_instructions);
         vm.set_strict_builtin_errors(limits.strict_builtin_errors);
         vm.set_execution_timer_config(Some(timer(limits)));
         vm.set_data(Value::from(document.clone()))
             .map_err(|error| Refusal::Unsupported(error.to_string()))?;
-        Ok(Self::new(Evaluator::Rvm { vm: Box::new(vm), stable, live }, split))
+        Ok(Self::new(Evaluator::Rvm { vm: Box::new(vm), program, stable, volatile }, split))
+    }
+
+    /// The same after one evaluation: an interpreter prepares itself in the first one.
+    pub(crate) fn tried(mut self) -> Self {
+        for part in [Part::Stable, Part::Volatile] {
+            // What it says of an empty message is nobody's decision.
+            drop(self.run(part, Value::new_object()));
+        }
+        self
     }
 
     fn new(evaluator: Evaluator, split: &Split) -> Self {
-        Self { evaluator, stable: split.stable.entry("stable"), live: split.live.entry("live") }
+        Self {
+            evaluator,
+            stable: split.stable.entry("stable"),
+            volatile: split.volatile.entry("volatile"),
+        }
+    }
+
+    /// What the compiled program reads; `None` of the interpreter, which has none.
+    pub(crate) fn reads(&self) -> Option<Reads> {
+        let Evaluator::Rvm { program, .. } = &self.evaluator else { return None };
+        let of = |entry: &Option<Entry>| {
+            entry.as_ref().map(|entry| of_program(program, &entry.path)).unwrap_or_default()
+        };
+        Some(Reads { stable: of(&self.stable), volatile: of(&self.volatile), impure: false })
+    }
+
+    /// A runner whose evaluations panic.
+    #[cfg(test)]
+    pub(crate) fn panicking(split: &Split) -> Self {
+        Self::new(Evaluator::Panics, split)
     }
 
     /// Evaluates one group. The error is text for the operator.
     pub(crate) fn run(&mut self, part: Part, input: Value) -> Result<Parts, String> {
-        let entry = if part == Part::Stable { &self.stable } else { &self.live };
+        let entry = if part == Part::Stable { &self.stable } else { &self.volatile };
         let Some(entry) = entry else { return Ok(Parts::default()) };
         let value = match &mut self.evaluator {
+            #[cfg(test)]
+            Evaluator::Panics => panic!("injected"),
             Evaluator::Interpreter(engine) => {
                 engine.set_input(input);
                 let value = engine.eval_rule(entry.path.clone());
                 log_prints(engine);
                 value.map_err(|error| one_line(&error.to_string()))?
             }
-            Evaluator::Rvm { vm, stable, live } => {
+            Evaluator::Rvm { vm, stable, volatile, .. } => {
                 vm.set_input(input);
-                let index = if part == Part::Stable { *stable } else { *live };
+                let index = if part == Part::Stable { *stable } else { *volatile };
                 vm.execute_entry_point_by_index(index)
                     .map_err(|error| one_line(&error.to_string()))?
             }
@@ -204,10 +255,10 @@ pub(crate) fn golden(
 ) -> Result<Parts, String> {
     engine.set_input(input);
     let mut parts = Parts::default();
-    for entry in declared.entries() {
-        let value = engine.eval_rule(format!("data.{}", entry.join(".")));
+    for role in declared.roles() {
+        let value = engine.eval_rule(role.name().to_owned());
         log_prints(engine);
-        parts.set(entry_key(entry), value.map_err(|error| one_line(&error.to_string()))?);
+        parts.set(Key::plain(role), value.map_err(|error| one_line(&error.to_string()))?);
     }
     Ok(parts)
 }

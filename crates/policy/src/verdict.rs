@@ -1,5 +1,8 @@
-//! From the values of `decision`, `deny`, `violations` and `allow` to a verdict. Whatever has the wrong shape is a
+//! From the values of the rules to a verdict, its reasons and its obligations. Whatever has the wrong shape is a
 //! denial with an error.
+//!
+//! A conclusion is a function of the stage, the values and the set: it is cached with them. The modes of rules
+//! (`policy.rules`) apply here and nowhere else.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -9,20 +12,50 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Decision, Reason, Revision, Verdict};
+use domain::{Decision, Obligation, Reason, Revision, RuleMode, Stage, Verdict};
 use regorus::Value;
 
-use crate::split::Declared;
+use crate::modes::Modes;
+use crate::obligations;
+use crate::places::Places;
+use crate::reason::{self, Member, Said};
+use crate::role::{Declared, Role};
 
-/// The values of the rules that were evaluated. A list has no member when the rule is undefined, and several when the
+/// How the value of a rule is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) role: Role,
+    /// Whether each member stands in an array behind the number of the definition that said it (see
+    /// [`crate::numbering`]).
+    pub(crate) numbered: bool,
+}
+
+impl Key {
+    pub(crate) const fn plain(role: Role) -> Self {
+        Self { role, numbered: false }
+    }
+
+    /// The name in the object that the generated module collects.
+    pub(crate) fn name(self) -> String {
+        let suffix = if self.numbered { NUMBERED } else { "" };
+        format!("{}{suffix}", self.role.key())
+    }
+
+    fn named(name: &str) -> Option<Self> {
+        let plain = name.strip_suffix(NUMBERED);
+        let role = Role::ALL.into_iter().find(|role| role.key() == plain.unwrap_or(name))?;
+        Some(Self { role, numbered: plain.is_some() })
+    }
+}
+
+/// What ends the name of a rule whose members are numbered.
+const NUMBERED: &str = "#";
+
+/// The values of the rules that were evaluated. A rule has none when it is undefined, and several when the
 /// definitions of a union were evaluated in groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Parts {
-    pub(crate) decision: Vec<Value>,
-    pub(crate) deny: Vec<Value>,
-    pub(crate) violations: Vec<Value>,
-    pub(crate) allow: Vec<Value>,
-    pub(crate) baseline: Vec<Value>,
+    said: Vec<(Key, Value)>,
 }
 
 impl Parts {
@@ -32,59 +65,48 @@ impl Parts {
             return Err("the rules of the verdict are undefined".to_owned());
         };
         let mut parts = Self::default();
-        for (key, value) in members.iter() {
-            let (Value::String(key), Value::Array(values)) = (key, value) else { continue };
-            for value in values.iter() {
-                parts.set(key, value.clone());
-            }
+        for (name, values) in members.iter() {
+            let (Value::String(name), Value::Array(values)) = (name, values) else { continue };
+            let Some(key) = Key::named(name) else { continue };
+            values.iter().for_each(|value| parts.set(key, value.clone()));
         }
         Ok(parts)
     }
 
     /// The value of one rule.
-    pub(crate) fn of(key: &str, value: Value) -> Self {
+    pub(crate) fn of(key: Key, value: Value) -> Self {
         let mut parts = Self::default();
         parts.set(key, value);
         parts
     }
 
     /// Adds the value of one rule; an undefined one is nothing.
-    pub(crate) fn set(&mut self, key: &str, value: Value) {
-        if value == Value::Undefined {
-            return;
-        }
-        match key {
-            "decision" => self.decision.push(value),
-            "deny" => self.deny.push(value),
-            "violations" => self.violations.push(value),
-            "allow" => self.allow.push(value),
-            _ => self.baseline.push(value),
+    pub(crate) fn set(&mut self, key: Key, value: Value) {
+        if value != Value::Undefined {
+            self.said.push((key, value));
         }
     }
 
     /// Adds the values of another group.
     pub(crate) fn extend(&mut self, other: Self) {
-        self.decision.extend(other.decision);
-        self.deny.extend(other.deny);
-        self.violations.extend(other.violations);
-        self.allow.extend(other.allow);
-        self.baseline.extend(other.baseline);
+        self.said.extend(other.said);
     }
 
-    /// Whether these values can deny nothing: every list is empty or holds empty collections and `false`.
+    /// Whether these values change nothing: no rule that allows or decides, and of the others only empty collections
+    /// and `deny` that is `false`.
     pub(crate) fn is_silent(&self) -> bool {
-        let silent = |value: &Value| match value {
-            Value::Set(set) => set.is_empty(),
-            Value::Array(array) => array.is_empty(),
-            Value::Object(object) => object.is_empty(),
-            Value::Bool(denied) => !denied,
+        self.said.iter().all(|(key, value)| match value {
+            Value::Set(set) => key.role.is_collection() && set.is_empty(),
+            Value::Array(array) => key.role.is_collection() && array.is_empty(),
+            Value::Object(object) => key.role.is_collection() && object.is_empty(),
+            Value::Bool(denied) => key.role == Role::Deny && !denied,
             _ => false,
-        };
-        self.decision.is_empty()
-            && self.allow.is_empty()
-            && self.baseline.is_empty()
-            && self.deny.iter().all(silent)
-            && self.violations.iter().all(|value| silent(value) && !matches!(value, Value::Bool(_)))
+        })
+    }
+
+    fn of_role(&self, role: Role) -> impl Iterator<Item = (bool, &Value)> {
+        let own = self.said.iter().filter(move |(key, _)| key.role == role);
+        own.map(|(key, value)| (key.numbered, value))
     }
 }
 
@@ -94,26 +116,42 @@ pub(crate) struct Conclusion {
     pub(crate) verdict: Verdict,
     pub(crate) reasons: Arc<[Reason]>,
     pub(crate) matched_rule: Option<Arc<str>>,
+    rules: Option<Arc<str>>,
+    obligations: Arc<[Obligation]>,
     pub(crate) error: Option<Arc<str>>,
 }
 
 impl Conclusion {
-    pub(crate) fn allowed(matched_rule: Option<&str>) -> Self {
-        Self {
-            verdict: Verdict::Allow,
-            reasons: Arc::from([]),
-            matched_rule: matched_rule.map(Arc::from),
-            error: None,
-        }
-    }
-
     /// Policy could not be evaluated: a denial.
     pub(crate) fn failed(error: impl AsRef<str>) -> Self {
         Self {
             verdict: Verdict::Deny,
             reasons: Arc::from([Reason::from("policy could not be evaluated")]),
             matched_rule: None,
+            rules: None,
+            obligations: Arc::from([]),
             error: Some(Arc::from(error.as_ref())),
+        }
+    }
+
+    /// Whether another engine came to the same conclusion. Only the serving one knows all places.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let same = |(own, its): (&Reason, &Reason)| {
+            reason::key_of(own) == reason::key_of(its) && own.mode == its.mode
+        };
+        self.verdict == other.verdict
+            && self.matched_rule == other.matched_rule
+            && self.obligations == other.obligations
+            && self.error == other.error
+            && self.reasons.len() == other.reasons.len()
+            && self.reasons.iter().zip(other.reasons.iter()).all(same)
+    }
+
+    /// Writes a line into the log for each rule in mode `warn` that would deny.
+    pub(crate) fn warn(&self, revision: &Revision) {
+        for reason in self.reasons.iter().filter(|reason| reason.mode == RuleMode::Warn) {
+            let (rule, at) = (reason.rule.as_deref(), reason.at.as_deref());
+            tracing::warn!(rule, at, reason = %reason.message, %revision, "a rule in mode `warn` would deny");
         }
     }
 
@@ -128,219 +166,191 @@ impl Conclusion {
             verdict: self.verdict,
             reasons: self.reasons,
             matched_rule: self.matched_rule,
-            obligations: None,
+            rules: self.rules,
+            obligations: self.obligations,
             error: self.error,
             revision: revision.clone(),
             cached,
             elapsed,
         }
     }
+}
 
-    fn denied(mut reasons: Vec<Reason>, matched_rule: &str) -> Self {
-        reasons.sort_by(|a, b| key_of(a).cmp(&key_of(b)));
-        reasons.dedup();
-        reasons.truncate(MAX_REASONS);
-        let named = reasons.first().and_then(|reason| reason.rule.as_deref());
-        Self {
-            verdict: Verdict::Deny,
-            matched_rule: Some(named.unwrap_or(matched_rule).into()),
-            reasons: reasons.into(),
+/// The rules of one set that a verdict is read from: which there are, in which mode, and where they stand.
+#[derive(Debug)]
+pub(crate) struct Rulebook {
+    pub(crate) declared: Declared,
+    pub(crate) modes: Modes,
+    pub(crate) places: Places,
+}
+
+/// A verdict on its way to a conclusion.
+struct Draft<'v> {
+    said: Vec<Said>,
+    /// The rule that grants, when nothing denies; none when nobody asked for a grant.
+    granted: Option<Role>,
+    /// What a decision document calls itself.
+    matched_rule: Option<&'v str>,
+}
+
+impl Rulebook {
+    /// What the values `parts` come to at `stage`.
+    pub(crate) fn conclude(&self, stage: Stage, parts: &Parts) -> Conclusion {
+        let draft = if self.declared.has(Role::Decision) {
+            self.by_decision(parts)
+        } else {
+            self.by_rules(parts)
+        };
+        let obligations = obligations_of(stage, parts);
+        match draft.and_then(|draft| Ok((draft, obligations?))) {
+            Ok((draft, obligations)) => self.settle(draft, obligations),
+            Err(error) => Conclusion::failed(error),
+        }
+    }
+
+    fn settle(&self, mut draft: Draft<'_>, obligations: Vec<Obligation>) -> Conclusion {
+        reason::arrange(&mut draft.said);
+        let denying = draft.said.iter().filter(|said| said.reason.denies());
+        let by = denying.map(|said| said.role).min();
+        let rules = match by {
+            Some(_) => self.places.of_denial(&draft.said),
+            None => draft.granted.and_then(|role| self.places.of_grant(role, draft.matched_rule)),
+        };
+        let reasons = reason::distinct(draft.said);
+        let named = by.and(reasons.first()).and_then(|reason| reason.rule.as_deref());
+        let rule = by.or(draft.granted).map(Role::name);
+        Conclusion {
+            verdict: if by.is_some() { Verdict::Deny } else { Verdict::Allow },
+            matched_rule: draft.matched_rule.or(named).or(rule).map(Arc::from),
+            rules,
+            reasons,
+            obligations: obligations.into(),
             error: None,
         }
     }
-}
 
-fn key_of(reason: &Reason) -> [Option<&str>; 5] {
-    [
-        Some(reason.message.as_str()),
-        reason.rule.as_deref(),
-        reason.severity.as_deref(),
-        reason.owasp.as_deref(),
-        reason.compliance.as_deref(),
-    ]
-}
-
-/// Applies the verdict rules.
-pub(crate) fn conclude(declared: Declared, parts: &Parts) -> Conclusion {
-    let concluded = if declared.decision { by_decision(parts) } else { by_rules(declared, parts) };
-    concluded.unwrap_or_else(Conclusion::failed)
-}
-
-fn by_decision(parts: &Parts) -> Result<Conclusion, String> {
-    const RULE: &str = "data.mcp.policy.decision";
-    let Some(decision) = parts.decision.first() else {
-        return Err(format!("`{RULE}` is undefined; give it a default"));
-    };
-    let Value::Object(decision) = decision else {
-        return Err(format!("`{RULE}` is {}, not an object with a member `allow`", kind(decision)));
-    };
-    let member = |name: &str| decision.get(&Value::from(name));
-    if let Some(obligation) = member("obligations").and_then(first_obligation) {
-        return Err(format!("obligation `{obligation}` is not supported by this version"));
-    }
-    let matched_rule = match member("matched_rule") {
-        None | Some(Value::Null) => RULE,
-        Some(Value::String(rule)) if rule.is_empty() => RULE,
-        Some(Value::String(rule)) => rule,
-        Some(other) => {
-            return Err(format!("`{RULE}.matched_rule` is {}, not a string", kind(other)));
-        }
-    };
-    let mut reasons = Vec::new();
-    if let Some(violations) = member("violations") {
-        collect(&format!("{RULE}.violations"), violations, &mut reasons)?;
-    }
-    match member("allow") {
-        Some(Value::Bool(true)) => Ok(Conclusion::allowed(Some(matched_rule))),
-        Some(Value::Bool(false)) => {
-            if reasons.is_empty() {
-                reasons.push(Reason::from(format!("denied by `{matched_rule}`").as_str()));
+    fn by_decision<'v>(&self, parts: &'v Parts) -> Result<Draft<'v>, String> {
+        const RULE: &str = Role::Decision.name();
+        let Some((_, decision)) = parts.of_role(Role::Decision).next() else {
+            return Err(format!("`{RULE}` is undefined; give it a default"));
+        };
+        let Value::Object(decision) = decision else {
+            return Err(format!(
+                "`{RULE}` is {}, not an object with a member `allow`",
+                kind(decision)
+            ));
+        };
+        let member = |name: &str| decision.get(&Value::from(name));
+        let matched_rule = match member("matched_rule") {
+            None | Some(Value::Null) => RULE,
+            Some(Value::String(rule)) if rule.is_empty() => RULE,
+            Some(Value::String(rule)) => rule,
+            Some(other) => {
+                return Err(format!("`{RULE}.matched_rule` is {}, not a string", kind(other)));
             }
-            let mut conclusion = Conclusion::denied(reasons, matched_rule);
-            conclusion.matched_rule = Some(matched_rule.into());
-            Ok(conclusion)
+        };
+        let mut reasons = match member("violations") {
+            Some(violations) => {
+                reason::members("data.mcp.policy.decision.violations", false, violations)?
+            }
+            None => Vec::new(),
+        };
+        let mut draft = Draft {
+            said: Vec::new(),
+            granted: Some(Role::Decision),
+            matched_rule: Some(matched_rule),
+        };
+        match member("allow") {
+            Some(Value::Bool(true)) => return Ok(draft),
+            Some(Value::Bool(false)) => {}
+            Some(other) => return Err(format!("`{RULE}.allow` is {}, not a boolean", kind(other))),
+            None => return Err(format!("`{RULE}` has no member `allow`")),
         }
-        Some(other) => Err(format!("`{RULE}.allow` is {}, not a boolean", kind(other))),
-        None => Err(format!("`{RULE}` has no member `allow`")),
-    }
-}
-
-fn by_rules(declared: Declared, parts: &Parts) -> Result<Conclusion, String> {
-    const DENY: &str = "data.mcp.policy.deny";
-    const VIOLATIONS: &str = "data.mcp.policy.violations";
-    const ALLOW: &str = "data.mcp.policy.allow";
-    const BASELINE: &str = "data.mcp.baseline.allow";
-    let mut reasons = Vec::new();
-    let mut bare = false;
-    for value in &parts.deny {
-        match value {
-            Value::Bool(denied) => bare |= denied,
-            value => collect(DENY, value, &mut reasons)?,
+        if reasons.is_empty() {
+            reasons
+                .push((None, Some(Reason::from(format!("denied by `{matched_rule}`").as_str()))));
         }
-    }
-    let by_deny = bare || !reasons.is_empty();
-    for value in &parts.violations {
-        collect(VIOLATIONS, value, &mut reasons)?;
-    }
-    if bare && reasons.is_empty() {
-        reasons.push(Reason::from("denied by `data.mcp.policy.deny`"));
-    }
-    if !reasons.is_empty() {
-        return Ok(Conclusion::denied(reasons, if by_deny { DENY } else { VIOLATIONS }));
-    }
-    if !declared.allow {
-        return Ok(Conclusion::allowed(None));
-    }
-    if granted(ALLOW, &parts.allow)? {
-        return Ok(Conclusion::allowed(Some(ALLOW)));
-    }
-    if granted(BASELINE, &parts.baseline)? {
-        return Ok(Conclusion::allowed(Some(BASELINE)));
-    }
-    Ok(Conclusion::denied(vec![Reason::from("`data.mcp.policy.allow` is not true")], ALLOW))
-}
-
-fn granted(rule: &str, values: &[Value]) -> Result<bool, String> {
-    match values.first() {
-        None => Ok(false),
-        Some(Value::Bool(granted)) => Ok(*granted),
-        Some(other) => Err(format!("`{rule}` is {}, not a boolean", kind(other))),
-    }
-}
-
-/// The members of a set or array, or the keys of an object, as reasons.
-fn collect(rule: &str, value: &Value, reasons: &mut Vec<Reason>) -> Result<(), String> {
-    match value {
-        Value::Set(members) => reasons.extend(members.iter_sorted().map(reason)),
-        Value::Array(members) => reasons.extend(members.iter().map(reason)),
-        Value::Object(members) => {
-            reasons.extend(members.iter_sorted().map(|(key, value)| keyed(key, value)))
+        let whole = self.modes.of(matched_rule);
+        for reason in reasons {
+            draft.said.extend(self.said(Role::Decision, reason, whole));
         }
-        other => {
-            return Err(format!("`{rule}` is {}, not a set, an array or an object", kind(other)));
-        }
+        Ok(draft)
     }
-    Ok(())
-}
 
-/// `{message: true}` is how `violations[message] if` comes out; `{rule: message}` is what people write by hand.
-fn keyed(key: &Value, value: &Value) -> Reason {
-    match (key, value) {
-        (Value::String(rule), Value::String(_) | Value::Object(_)) => {
-            let mut reason = reason(value);
-            reason.rule.get_or_insert_with(|| rule.to_string());
-            reason
-        }
-        _ => reason(key),
-    }
-}
-
-/// Most reasons of one denial.
-const MAX_REASONS: usize = 32;
-/// Longest text of a reason, in bytes: it goes into the reply and the row, and may hold what a client sent.
-const MAX_TEXT: usize = 1024;
-
-fn reason(value: &Value) -> Reason {
-    let mut reason = whole_reason(value);
-    let Reason { message, rule, severity, owasp, compliance } = &mut reason;
-    for text in
-        [Some(message), rule.as_mut(), severity.as_mut(), owasp.as_mut(), compliance.as_mut()]
-    {
-        let Some(text) = text.filter(|text| text.len() > MAX_TEXT) else { continue };
-        text.truncate(text.floor_char_boundary(MAX_TEXT));
-        text.push('…');
-    }
-    reason
-}
-
-fn whole_reason(value: &Value) -> Reason {
-    match value {
-        Value::String(message) => Reason::from(&**message),
-        Value::Object(members) => {
-            let text = |name: &str| members.get(&Value::from(name)).map(plain);
-            match text("msg").or_else(|| text("message")) {
-                Some(message) => Reason {
-                    message,
-                    rule: text("rule"),
-                    severity: text("severity"),
-                    owasp: text("owasp"),
-                    compliance: text("compliance"),
-                },
-                None => Reason::from(value.to_string().as_str()),
+    fn by_rules<'v>(&self, parts: &'v Parts) -> Result<Draft<'v>, String> {
+        let mut said = Vec::new();
+        for role in [Role::Deny, Role::Violations] {
+            for (numbered, value) in parts.of_role(role) {
+                let members = match value {
+                    Value::Bool(denied) if role == Role::Deny => {
+                        if *denied {
+                            vec![(None, None)]
+                        } else {
+                            Vec::new()
+                        }
+                    }
+                    value => reason::members(role.name(), numbered, value)?,
+                };
+                said.extend(members.into_iter().filter_map(|member| self.said(role, member, None)));
             }
         }
-        other => Reason::from(other.to_string().as_str()),
+        let mut draft = Draft { said, granted: None, matched_rule: None };
+        let denied = draft.said.iter().any(|said| said.reason.denies());
+        if !denied && self.declared.has(Role::Allow) {
+            draft.granted = granted(parts)?;
+            if draft.granted.is_none() {
+                let reason = Reason::from("`data.mcp.policy.allow` is not true");
+                draft.said.extend(self.said(Role::Allow, (None, Some(reason)), None));
+            }
+        }
+        Ok(draft)
+    }
+
+    /// A member under the mode of its rule, that of the `whole` document or that of the verdict rule; none when the rule
+    /// is off.
+    fn said(&self, role: Role, (origin, reason): Member, whole: Option<RuleMode>) -> Option<Said> {
+        let bare = reason.is_none();
+        let mut reason =
+            reason.unwrap_or_else(|| Reason::from(format!("denied by `{}`", role.name()).as_str()));
+        let own = reason.rule.as_deref().and_then(|rule| self.modes.of(rule));
+        reason.mode = own.or(whole).or_else(|| self.modes.of(role.name())).unwrap_or_default();
+        reason.at = self.places.at(role, origin, reason.rule.as_deref());
+        (reason.mode != RuleMode::Off).then_some(Said { role, reason, bare })
     }
 }
 
-/// A string as it is, a list joined with commas, anything else as JSON.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.to_string(),
-        Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
-        other => other.to_string(),
+/// The obligations of the rule of that name and of a decision document.
+fn obligations_of(stage: Stage, parts: &Parts) -> Result<Vec<Obligation>, String> {
+    let mut found = Vec::new();
+    for (_, value) in parts.of_role(Role::Decision) {
+        if let Value::Object(decision) = value
+            && let Some(value) = decision.get(&Value::from("obligations"))
+        {
+            obligations::decode(stage, value, &mut found)?;
+        }
     }
+    for (_, value) in parts.of_role(Role::Obligations) {
+        obligations::decode(stage, value, &mut found)?;
+    }
+    Ok(found)
 }
 
-fn first_obligation(value: &Value) -> Option<String> {
-    let first = match value {
-        Value::Array(items) => items.first(),
-        Value::Set(items) => items.first(),
-        Value::Object(members) => members.keys_sorted().next(),
-        Value::Null => None,
-        other => Some(other),
-    }?;
-    Some(match first {
-        Value::Object(members) => ["action", "type", "name"]
-            .iter()
-            .find_map(|name| members.get(&Value::from(*name)).map(plain))
-            .or_else(|| members.keys_sorted().next().map(plain))
-            .unwrap_or_default(),
-        other => plain(other),
-    })
+/// Which of the rules that can allow does.
+fn granted(parts: &Parts) -> Result<Option<Role>, String> {
+    for role in [Role::Allow, Role::Baseline] {
+        match parts.of_role(role).next() {
+            None | Some((_, Value::Bool(false))) => {}
+            Some((_, Value::Bool(true))) => return Ok(Some(role)),
+            Some((_, other)) => {
+                return Err(format!("`{}` is {}, not a boolean", role.name(), kind(other)));
+            }
+        }
+    }
+    Ok(None)
 }
 
-const fn kind(value: &Value) -> &'static str {
+/// The kind of a value, with its article.
+pub(crate) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",

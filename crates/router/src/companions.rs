@@ -8,12 +8,13 @@
 
 use std::sync::Arc;
 
-use domain::{Decision, ErrorKind, Failure, Permit, PolicyInput, Stage};
+use domain::{ErrorKind, Failure, Permit, PolicyInput, Stage};
 use protocol::object::{self, Member};
 use protocol::{Era, Message, Method, encode};
 
 use crate::entry::Entry;
 use crate::handle::Arrival;
+use crate::ruling::{Ruling, Stop};
 use crate::subject::Subject;
 use crate::{Caller, Router};
 
@@ -48,41 +49,41 @@ pub(crate) async fn give_way(index: usize) {
 }
 
 impl Router {
-    /// Decides what a request carries besides itself; gives the first denial that holds.
+    /// Decides what a request carries besides itself; gives the answers in it as policy lets them pass, where that
+    /// differs.
     ///
     /// # Errors
     ///
-    /// It cannot be read, or is too much.
+    /// One of them may not pass, cannot be read, or is too much.
     pub(crate) async fn decide_companions(
         &self,
         subject: &Subject<'_>,
-        request: &Message,
+        permit: &mut Permit,
         entry: &mut Entry,
-    ) -> Result<Option<Decision>, Failure> {
-        if let Some(answers) = answers_in(request)
-            && let Some(denial) = self.decide_answers(subject, answers, entry).await?
-        {
-            return Ok(Some(denial));
-        }
+    ) -> Result<Option<String>, Stop> {
+        let request = &subject.arrival().message;
+        let answers = match answers_in(request) {
+            Some(answers) => self.decide_answers(subject, answers, entry).await?,
+            None => None,
+        };
         if request.method() == Some(Method::SubscriptionsListen) {
-            return self.decide_subscriptions(subject, request, entry).await;
+            self.decide_subscriptions(subject, permit, entry).await?;
         }
-        Ok(None)
+        Ok(answers)
     }
 
-    /// Decides the questions of an `input_required` result, each with a row of its own; gives the
-    /// first denial that holds.
+    /// Decides the questions of an `input_required` result, each with a row of its own.
     ///
     /// # Errors
     ///
-    /// The questions cannot be read, are too many, or cannot be recorded.
+    /// One may not pass, or the questions cannot be read, are too many, or cannot be recorded.
     pub(crate) async fn decide_questions(
         self: &Arc<Self>,
         subject: &Subject<'_>,
         response: &Message,
         entry: &mut Entry,
-    ) -> Result<Option<Decision>, Failure> {
-        let Some(questions) = response.input_requests() else { return Ok(None) };
+    ) -> Result<(), Stop> {
+        let Some(questions) = response.input_requests() else { return Ok(()) };
         let unreadable = |detail: String| {
             let text = "the questions of the server could not be read";
             Failure::new(ErrorKind::UpstreamError, text).detail(detail)
@@ -90,7 +91,8 @@ impl Router {
         let questions = object::members(questions)
             .map_err(|error| unreadable(format!("`inputRequests` of the server: {error}")))?;
         if questions.len() > COMPANIONS {
-            return Err(unreadable(format!("{} `inputRequests` in one result", questions.len())));
+            let text = format!("{} `inputRequests` in one result", questions.len());
+            return Err(unreadable(text).into());
         }
         let method = |question: &Member<'_>| {
             let method = object::get(question.value, "method").and_then(text_of);
@@ -109,14 +111,15 @@ impl Router {
                 size: question.value.len(),
                 ..subject.companion_input(Stage::ServerRequest, method)
             };
-            let decision = self.decide(&input, &mut own);
-            if Permit::grant(&decision, self.options.mode).is_none() {
+            let session = &subject.arrival().session;
+            let ruling = self.judge(&input, Some(session), &mut own).await;
+            if ruling.permit().is_none() {
                 // The client gets none of them.
                 permitted.iter_mut().for_each(|own: &mut Entry| own.close(None));
-                own.close(decision.denial());
-                entry.decided(Stage::ServerRequest, &decision);
+                own.close(ruling.denial());
+                entry.ruled(Stage::ServerRequest, &ruling);
                 entry.denied_as(method);
-                return Ok(Some(decision));
+                return Err(ruling.into());
             }
             permitted.push(own);
         }
@@ -124,7 +127,7 @@ impl Router {
             own.forwarded(true);
             own.close(None);
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Opens the record of a question, as if the server had sent it by itself.
@@ -141,7 +144,7 @@ impl Router {
             Failure::new(ErrorKind::UpstreamError, text).detail(error)
         })?;
         let size = question.bytes().len();
-        let caller = Caller { transport: caller.transport, source_ip: None, user_agent: None };
+        let caller = Caller::over(caller.transport);
         let mut own =
             self.open_entry(&caller, size).await.map_err(|unrecorded| unrecorded.failure)?;
         own.describe(&question);
@@ -155,65 +158,83 @@ impl Router {
     async fn decide_answers(
         &self,
         subject: &Subject<'_>,
-        answers: &str,
+        raw: &str,
         entry: &mut Entry,
-    ) -> Result<Option<Decision>, Failure> {
-        let answers = object::members(answers).unwrap_or_default();
+    ) -> Result<Option<String>, Stop> {
+        let answers = object::members(raw).unwrap_or_default();
         if answers.len() > COMPANIONS {
             let text = format!("{} `inputResponses` at once; at most {COMPANIONS}", answers.len());
-            return Err(Failure::new(ErrorKind::InvalidParams, text).unsent());
+            return Err(Failure::new(ErrorKind::InvalidParams, text).unsent().into());
         }
-        let inputs = answers.iter().flat_map(|answer| {
-            answered_by(answer.value).into_iter().map(|method| PolicyInput {
-                result: Some(answer.value),
-                size: answer.value.len(),
-                ..subject.companion_input(Stage::Response, method.as_str())
-            })
-        });
-        Ok(self.first_denial(inputs, entry).await)
+        let mut edits = Vec::new();
+        for (index, answer) in answers.iter().enumerate() {
+            let mut edited: Option<String> = None;
+            for method in answered_by(answer.value) {
+                give_way(index).await;
+                let value = edited.as_deref().unwrap_or(answer.value);
+                let input = PolicyInput {
+                    result: Some(value),
+                    size: value.len(),
+                    ..subject.companion_input(Stage::Response, method.as_str())
+                };
+                let (ruling, _) = self.decide_companion(&input, subject, entry).await?;
+                edited = ruling.edited.or(edited);
+            }
+            edits.extend(edited.map(|edited| (&*answer.key, edited)));
+        }
+        let edits: Vec<_> = edits.iter().map(|(key, value)| (*key, Some(value.as_str()))).collect();
+        Ok((!edits.is_empty()).then(|| object::edit(raw, &edits)))
     }
 
     /// Decides the resources that `subscriptions/listen` asks to be told of, each as
-    /// `resources/subscribe`; gives the first denial that holds.
+    /// `resources/subscribe`.
     async fn decide_subscriptions(
         &self,
         subject: &Subject<'_>,
-        request: &Message,
+        permit: &mut Permit,
         entry: &mut Entry,
-    ) -> Result<Option<Decision>, Failure> {
-        let asked = request.notifications().and_then(|it| object::get(it, "resourceSubscriptions"));
-        let Some(asked) = asked else { return Ok(None) };
+    ) -> Result<(), Stop> {
+        let asked = subject.arrival().message.notifications();
+        let asked = asked.and_then(|it| object::get(it, "resourceSubscriptions"));
+        let Some(asked) = asked else { return Ok(()) };
         let uris: Vec<String> = serde_json::from_str(asked).map_err(|_| {
             let text = "`params.notifications.resourceSubscriptions` must be a list of URIs";
             Failure::new(ErrorKind::InvalidParams, text).unsent()
         })?;
         if uris.len() > COMPANIONS {
             let text = format!("{} subscriptions at once; at most {COMPANIONS}", uris.len());
-            return Err(Failure::new(ErrorKind::InvalidParams, text).unsent());
+            return Err(Failure::new(ErrorKind::InvalidParams, text).unsent().into());
         }
-        let inputs = uris.iter().map(|uri| PolicyInput {
-            method: Method::ResourcesSubscribe.as_str(),
-            resource: Some(uri),
-            ..subject.input(Stage::Request)
-        });
-        Ok(self.first_denial(inputs, entry).await)
-    }
-
-    /// Decides one input after the other; gives the first denial that holds.
-    async fn first_denial<'a>(
-        &self,
-        inputs: impl Iterator<Item = PolicyInput<'a>> + Send,
-        entry: &mut Entry,
-    ) -> Option<Decision> {
-        for (index, input) in inputs.enumerate() {
+        for (index, uri) in uris.iter().enumerate() {
             give_way(index).await;
-            let decision = self.decide(&input, entry);
-            if Permit::grant(&decision, self.options.mode).is_none() {
-                entry.denied_as(input.method);
-                return Some(decision);
+            let input = PolicyInput {
+                method: Method::ResourcesSubscribe.as_str(),
+                resource: Some(uri),
+                ..subject.input(Stage::Request)
+            };
+            let (_, granted) = self.decide_companion(&input, subject, entry).await?;
+            for (name, value) in granted.headers() {
+                permit.set_header(name, value);
             }
         }
-        None
+        Ok(())
+    }
+
+    /// Decides one of them.
+    async fn decide_companion(
+        &self,
+        input: &PolicyInput<'_>,
+        subject: &Subject<'_>,
+        entry: &mut Entry,
+    ) -> Result<(Ruling, Permit), Stop> {
+        let ruling = self.judge(input, Some(&subject.arrival().session), entry).await;
+        match ruling.permit() {
+            Some(permit) => Ok((ruling, permit)),
+            None => {
+                entry.denied_as(input.method);
+                Err(ruling.into())
+            }
+        }
     }
 }
 

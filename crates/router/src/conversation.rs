@@ -18,7 +18,7 @@ use session::{Pushed, Session};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::{Caller, Reply, ReplyBody, Router, Ticket};
+use crate::{Caller, Refused, Reply, ReplyBody, Router, Ticket};
 
 /// One client, its session, and the calls it waits for.
 pub struct Conversation {
@@ -35,8 +35,8 @@ impl Conversation {
     /// # Errors
     ///
     /// As [`Router::open`].
-    pub fn open(router: &Arc<Router>, caller: Caller) -> Result<Self, Failure> {
-        let session = router.open(&caller)?;
+    pub async fn open(router: &Arc<Router>, caller: Caller) -> Result<Self, Refused> {
+        let session = router.open(&caller).await?;
         Ok(Self::on(router, caller, session, TaskTracker::new()))
     }
 

@@ -3,12 +3,24 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Decision, ErrorKind, Failure};
-use protocol::{Era, ParseError, RequestId};
+use domain::{ErrorKind, Failure, Stage};
+use protocol::{Era, Method, ParseError, RequestId, encode};
 
 use crate::entry::Entry;
-use crate::reply::{Reply, Told};
+use crate::reply::Reply;
+use crate::ruling::{Ruling, Stop};
+use crate::told::Told;
 use crate::{Caller, Router};
+
+/// What servers say of a resource that is not there (until 2025-11-25, "Resources", "Error Handling").
+const RESOURCE_NOT_FOUND: i32 = -32002;
+
+/// What the sender of a denied request is answered.
+pub(crate) struct Denial {
+    pub(crate) body: Bytes,
+    /// The kind of the error, unless it is told as a result.
+    pub(crate) error: Option<ErrorKind>,
+}
 
 impl Entry {
     /// With an answer of the server.
@@ -23,33 +35,75 @@ impl Entry {
         Reply::accepted()
     }
 
-    /// With a denial, answered under that id.
-    pub(crate) fn deny(mut self, id: Option<&str>, decision: &Decision) -> Reply {
-        match id {
-            Some(id) => {
-                let body = self.deny_with_body(id, decision);
-                Reply::error(denial(decision), self.era(), body)
-            }
-            None => {
-                self.close(Some(denial(decision)));
-                Reply::accepted()
-            }
+    /// With what stops the message, answered under that id.
+    pub(crate) fn stop(self, id: Option<&str>, stop: &Stop) -> Reply {
+        match stop {
+            Stop::Denied(ruling) => self.deny(id, ruling),
+            Stop::Failed(failure) => self.fail(id, failure),
         }
     }
 
-    /// With a denial; gives the JSON-RPC error for it.
-    pub(crate) fn deny_with_body(&mut self, id: &str, decision: &Decision) -> Bytes {
-        let kind = denial(decision);
-        let message = match (kind, decision.reasons.first()) {
-            (ErrorKind::PolicyError, _) => "denied: the policy could not be evaluated",
-            (_, Some(reason)) => reason.message.as_str(),
-            (_, None) => "denied by policy",
+    /// With a denial, answered under that id.
+    pub(crate) fn deny(mut self, id: Option<&str>, ruling: &Ruling) -> Reply {
+        let Some(id) = id else {
+            self.close(Some(ruling.kind()));
+            return Reply::accepted();
         };
-        let told = Told { kind, message, data: None, decision: Some((decision, self.mode())) };
-        let body = told.body(Some(id), self.era(), self.trace());
+        match self.deny_with_body(id, ruling) {
+            Denial { body, error: Some(kind) } => Reply::error(kind, self.era(), body),
+            Denial { body, error: None } => Reply::json(body),
+        }
+    }
+
+    /// With a denial; gives what is answered under that id.
+    pub(crate) fn deny_with_body(&mut self, id: &str, ruling: &Ruling) -> Denial {
+        let denial = self.denial(id, ruling);
+        self.answered(denial.body.len());
+        self.close(Some(ruling.kind()));
+        denial
+    }
+
+    /// With a denial of a connection, always answered.
+    pub(crate) fn turn_away(mut self, ruling: &Ruling, status: u16) -> Reply {
+        let told = Told::denial(ruling, self.trace(), self.mode());
+        let body = told.body(None, self.era(), self.trace());
         self.answered(body.len());
-        self.close(Some(kind));
-        body
+        self.close(Some(ruling.kind()));
+        Reply { status, ..Reply::json(body) }
+    }
+
+    fn denial(&mut self, id: &str, ruling: &Ruling) -> Denial {
+        let (era, trace) = (self.era(), self.trace());
+        let options = self.options();
+        let (hides, as_result) = (options.hide_denied, options.deny_as_tool_error);
+        if hides
+            && ruling.hold.is_none()
+            && let Some((code, text)) = self.unknown()
+        {
+            let body = encode::error_reply(Some(id), code, &text, None);
+            return Denial { body, error: Some(ErrorKind::InvalidParams) };
+        }
+        let told = Told::denial(ruling, trace, self.mode());
+        if as_result && self.method() == Method::ToolsCall && ruling.deny_as().is_none() {
+            return Denial { body: told.tool_error(id, era), error: None };
+        }
+        Denial { body: told.body(Some(id), era, trace), error: Some(ruling.kind()) }
+    }
+
+    /// Code and message for a request that uses what is not there.
+    fn unknown(&mut self) -> Option<(i32, String)> {
+        let (era, method) = (self.era(), self.method());
+        let event = self.event().filter(|event| event.stage == Stage::Request)?;
+        let invalid = ErrorKind::InvalidParams.code();
+        if let Some(tool) = &event.tool {
+            return Some((invalid, format!("Unknown tool: {tool}")));
+        }
+        if let Some(prompt) = &event.prompt {
+            return Some((invalid, format!("Unknown prompt: {prompt}")));
+        }
+        // 2026-07-28 has no code of its own for it.
+        let code = if era == Era::Modern { invalid } else { RESOURCE_NOT_FOUND };
+        (method == Method::ResourcesRead).then(|| (code, "Resource not found".to_owned()))
     }
 
     /// With a failure, answered under that id. Without one nobody waits: a status of success then
@@ -96,11 +150,6 @@ impl Entry {
         }
         reply
     }
-}
-
-/// The kind under which a denial is reported.
-pub(crate) fn denial(decision: &Decision) -> ErrorKind {
-    decision.denial().unwrap_or(ErrorKind::PolicyError)
 }
 
 impl Router {

@@ -6,6 +6,7 @@
 //! [`Entry::close`] is the only way to the log, and it empties the entry, so that a message has
 //! exactly one row and is counted exactly once.
 
+mod evidence;
 mod laps;
 mod log;
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use domain::{
-    Answer, AuditEvent, Decision, ErrorKind, Failure, Latency, Mode, Origin, Outcome, Slot, Stage,
-    random_uuid,
+    Answer, AuditEvent, ErrorKind, Evidence, Failure, Latency, Mode, Origin, Outcome, Policy, Slot,
+    Stage, random_uuid,
 };
 use protocol::{Era, Message, Method, ProtocolVersion};
 use session::Session;
@@ -23,7 +24,7 @@ use session::Session;
 use self::laps::Lap;
 use crate::envelope;
 use crate::reply::{Trace, Unrecorded};
-use crate::{Caller, Router};
+use crate::{Caller, Options, Router};
 
 /// Largest answer that is kept, in bytes.
 const SUMMARY_BYTES: usize = 64 << 10;
@@ -32,10 +33,16 @@ const ACCOUNT_BYTES: usize = 200;
 
 pub(crate) struct Entry {
     router: Arc<Router>,
+    /// What decides all of the message: policy may be exchanged meanwhile.
+    policy: Arc<dyn Policy>,
+    /// What a denial does: a lockdown holds in audit mode too.
+    mode: Mode,
     open: Option<Open>,
     started: Instant,
     era: Era,
     method: Method,
+    /// What the server says of the tool that is called, as JSON.
+    tool: Option<Arc<str>>,
     trace: Trace,
     lap: Lap,
 }
@@ -56,14 +63,19 @@ impl Router {
     ) -> Result<Entry, Unrecorded> {
         let started = self.ports.clock.monotonic();
         let trace = Trace { request_id: random_uuid(), decision_id: random_uuid() };
-        let event = Box::new(self.blank_event(caller, size, trace));
+        let policy = self.ports.policy.current();
+        let mode = if policy.holds_in_audit_mode() { Mode::Enforce } else { self.options.mode };
+        let event = Box::new(AuditEvent { mode, ..self.blank_event(caller, size, trace) });
         self.ports.metrics.request_started();
         let mut entry = Entry {
             router: Arc::clone(self),
+            policy,
+            mode,
             open: Some(Open { slot: None, event }),
             started,
             era: Era::Legacy,
             method: Method::Other,
+            tool: None,
             trace,
             lap: Lap::Other,
         };
@@ -107,7 +119,7 @@ impl Router {
             forwarded: false,
             matched_rule: None,
             reasons: Arc::default(),
-            obligations: None,
+            obligations: Arc::default(),
             policy_revision: None,
             server: Arc::clone(&self.server),
             latency: Latency::default(),
@@ -116,12 +128,33 @@ impl Router {
             response_summary: None,
             error_kind: None,
             error: None,
+            evidence: Evidence {
+                config_revision: self.options.config_revision.clone(),
+                ..Evidence::default()
+            },
         }
     }
 }
 
 /// What becomes known on the way.
 impl Entry {
+    /// What decides.
+    pub(crate) fn policy(&self) -> &Arc<dyn Policy> {
+        &self.policy
+    }
+
+    /// Has a lockdown decide from now on that began after the message did: it denies on the way back what was allowed
+    /// before.
+    pub(crate) fn heed_lockdown(&mut self) {
+        let now = self.router.ports.policy.current();
+        if now.holds_in_audit_mode() {
+            (self.policy, self.mode) = (now, Mode::Enforce);
+            if let Some(event) = self.event() {
+                event.mode = Mode::Enforce;
+            }
+        }
+    }
+
     /// When the message was complete, on the wall clock.
     pub(crate) fn received_at(&self) -> SystemTime {
         self.open.as_ref().map_or(SystemTime::UNIX_EPOCH, |open| open.event.received_at)
@@ -130,6 +163,16 @@ impl Entry {
     /// Notes the era that the sender speaks, which says how it is told of errors.
     pub(crate) fn speaks(&mut self, era: Era) {
         self.era = era;
+    }
+
+    /// What the configuration says.
+    pub(crate) fn options(&self) -> &Options {
+        &self.router.options
+    }
+
+    /// The method of the message.
+    pub(crate) fn method(&self) -> Method {
+        self.method
     }
 
     /// The era that the sender speaks.
@@ -152,6 +195,7 @@ impl Entry {
         event.prompt = if method == Method::PromptsGet { name() } else { None };
         event.resource_uri = message.uri().map(Box::from);
         event.protocol_version = envelope::spoken(message).map(ProtocolVersion::as_str);
+        event.evidence.no_arguments = message.arguments().is_none();
         if capture_arguments {
             event.arguments = message.arguments().map(Box::from);
         }
@@ -172,26 +216,6 @@ impl Entry {
         if let Some(event) = self.event() {
             event.server_version = version.map(ProtocolVersion::as_str);
         }
-    }
-
-    /// Notes a decision. The last one stands, except that a denial is not undone. Those on the
-    /// entries of a list say nothing of the list.
-    pub(crate) fn decided(&mut self, stage: Stage, decision: &Decision) {
-        let Some(event) = self.event() else { return };
-        event.latency.policy += decision.elapsed;
-        if let Some(error) = &decision.error {
-            event.error.get_or_insert_with(|| Box::from(&**error));
-        }
-        let denied = event.policy_revision.is_some() && event.decision != Outcome::Allow;
-        if denied || stage == Stage::List {
-            return;
-        }
-        event.stage = stage;
-        event.decision = Outcome::of(decision);
-        event.matched_rule.clone_from(&decision.matched_rule);
-        event.reasons = Arc::clone(&decision.reasons);
-        event.obligations.clone_from(&decision.obligations);
-        event.policy_revision = Some(Arc::clone(&decision.revision.0));
     }
 
     /// Notes whether the message leaves the gateway on the other side.
@@ -245,7 +269,7 @@ impl Entry {
 
     /// What a denial does.
     pub(crate) fn mode(&self) -> Mode {
-        self.router.options.mode
+        self.mode
     }
 
     /// Counts bytes that go back to the sender.
@@ -295,7 +319,7 @@ impl Entry {
         self.router.ports.clock.monotonic()
     }
 
-    fn event(&mut self) -> Option<&mut AuditEvent> {
+    pub(crate) fn event(&mut self) -> Option<&mut AuditEvent> {
         self.open.as_mut().map(|open| &mut *open.event)
     }
 }

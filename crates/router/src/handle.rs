@@ -6,17 +6,19 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use domain::{Answer, ErrorKind, Failure, Permit, Stage};
 use protocol::{Kind, Message, Method};
-use session::{Client, InFlight, Session};
+use session::{Client, InFlight, Session, Tally};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
+use crate::catalogue::Listed;
 use crate::entry::Entry;
 use crate::envelope;
 use crate::inspect::Answering;
 use crate::lifecycle::NewSession;
 use crate::reply::Reply;
+use crate::ruling::Stop;
 use crate::subject::Subject;
-use crate::{Caller, Router, Ticket, client, companions};
+use crate::{Caller, Router, Ticket, client, companions, obligations};
 
 /// A message that was read and whose sender is known.
 pub struct Received {
@@ -40,9 +42,30 @@ pub(crate) struct Arrival {
     pub(crate) caller: Caller,
     /// What a stateless client says of itself with the message.
     pub(crate) client: Option<Arc<Client>>,
+    /// What the server has said of the tool that is called.
+    pub(crate) tool: Option<Arc<Listed>>,
     /// Requests of the session when this message came, itself included.
     pub(crate) request_count: u64,
+    /// Where what the session does is counted, if a rule reads it.
+    pub(crate) tally: Option<Arc<Tally>>,
     pub(crate) at: SystemTime,
+}
+
+impl Arrival {
+    /// Counts the message, as it passes, among what the session has sent. That is done before it leaves, so that whatever is decided
+    /// meanwhile knows of it. A tool of which nothing else is known writes.
+    pub(crate) fn count(&self, passing: &Message) {
+        let Some(tally) = &self.tally else { return };
+        let name = self.message.name();
+        let (tool, reads) = match self.message.method() {
+            Some(Method::ToolsCall) => {
+                (name.as_deref(), Some(self.tool.as_ref().is_some_and(|it| it.reads)))
+            }
+            Some(Method::ResourcesRead) => (None, Some(true)),
+            _ => (None, None),
+        };
+        tally.note_forwarded(tool, reads, passing.bytes().len() as u64);
+    }
 }
 
 impl Received {
@@ -96,6 +119,14 @@ impl Router {
             Err(error) => return Err(entry.refuse_unread(&error)),
         };
         entry.describe(&message);
+        if entry.policy().examines(Stage::Connect) && Self::comes_in(&message, &ticket) {
+            let refused = Box::pin(self.refuses(&caller, &mut entry)).await;
+            if let Some(ruling) = refused {
+                // What is no request waits for no answer, whatever its id.
+                let id = message.id().filter(|_| message.kind() == Kind::Request);
+                return Err(entry.deny(id, &ruling));
+            }
+        }
         let (session, opened, in_flight) = match self.admit(&message, &caller, &ticket, &mut entry)
         {
             Ok(admitted) => admitted,
@@ -119,8 +150,9 @@ impl Router {
             && !session.is_stateless();
         let handshake =
             if opens { Arc::clone(session.handshake()).try_lock_owned().ok() } else { None };
-        let (client, at) = (client::stateless(&message), entry.received_at());
-        let arrival = Arrival { message, session, caller, client, request_count, at };
+        let (client, tool) = (client::stateless(&message), self.listed(&message, &mut entry));
+        let (tally, at) = (entry.tally_of(&session), entry.received_at());
+        let arrival = Arrival { message, session, caller, client, tool, request_count, tally, at };
         Ok(Received { arrival, entry, opened, in_flight, handshake })
     }
 
@@ -164,28 +196,20 @@ impl Router {
     /// announced in the reply ends with `opened`.
     async fn pass_up(self: &Arc<Self>, received: Received) -> Reply {
         let Received { arrival, mut entry, opened, in_flight, handshake } = received;
-        let (message, session) = (&arrival.message, &arrival.session);
-        let subject = Subject::of(self, &arrival);
-        let decision = self.decide(&subject.input(Stage::Request), &mut entry);
-        let Some(permit) = Permit::grant(&decision, self.options.mode) else {
-            return entry.deny(message.id(), &decision);
+        let (permit, passing) = match self.decide(&arrival, &mut entry).await {
+            Ok(permitted) => permitted,
+            Err(stop) => return entry.stop(arrival.message.id(), &stop),
         };
-        if companions::are_in(message) {
-            // Rare, and large: not part of the future of each message.
-            match Box::pin(self.decide_companions(&subject, message, &mut entry)).await {
-                Ok(None) => {}
-                Ok(Some(denial)) => return entry.deny(message.id(), &denial),
-                Err(failure) => return entry.fail(message.id(), &failure),
-            }
-        }
+        let (message, session) = (&arrival.message, &arrival.session);
         if session.is_stateless() && message.kind() == Kind::Notification {
             // Nothing can follow from it: no state is kept that it could speak of.
             return entry.accept();
         }
+        arrival.count(&passing);
         if handshake.is_none() && session.handshake().try_lock().is_err() {
             timeout(HANDSHAKE, session.handshake().lock()).await.ok();
         }
-        let answer = entry.send(session.connection().send(permit, message.clone())).await;
+        let answer = entry.send(session.connection().send(permit, passing)).await;
         entry.served_in(session.connection().version());
         match (answer, message.kind()) {
             (Ok(Answer::Accepted), Kind::Notification) => entry.accept(),
@@ -204,5 +228,38 @@ impl Router {
                 entry.fail(message.id(), &failure)
             }
         }
+    }
+
+    /// Permission to send a request or notification, and the message as policy lets it pass.
+    async fn decide(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        entry: &mut Entry,
+    ) -> Result<(Permit, Message), Stop> {
+        let (subject, mut passing) = (Subject::of(self, arrival), arrival.message.clone());
+        let input = subject.input(Stage::Request);
+        let ruling = self.judge(&input, Some(&arrival.session), entry).await;
+        let Some(mut permit) = ruling.permit() else {
+            return Err(ruling.into());
+        };
+        if let Some(arguments) = &ruling.edited {
+            passing = obligations::put(&passing, &["params", "arguments"], arguments)?;
+        }
+        if companions::are_in(&arrival.message) {
+            // Rare, and large: not part of the future of each message.
+            let answers = Box::pin(self.decide_companions(&subject, &mut permit, entry)).await?;
+            if let Some(answers) = answers {
+                passing = obligations::put(&passing, &["params", "inputResponses"], &answers)?;
+            }
+        }
+        Ok((permit, passing))
+    }
+
+    /// What the server has said of the tool that a request calls.
+    fn listed(&self, message: &Message, entry: &mut Entry) -> Option<Arc<Listed>> {
+        let calls = message.method() == Some(Method::ToolsCall);
+        let listed = self.catalogue.get(&message.name().filter(|_| calls)?)?;
+        entry.calls(&listed.text);
+        Some(listed)
     }
 }

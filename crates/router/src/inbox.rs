@@ -3,11 +3,10 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use domain::{BoxFuture, ErrorKind, Failure, Inbox, Permit, Stage};
+use domain::{BoxFuture, ErrorKind, Failure, Inbox, Stage};
 use protocol::{Kind, Message, encode};
 use session::{Parked, Pushed, Session};
 
-use crate::ending::denial;
 use crate::entry::Entry;
 use crate::handle::{Arrival, Received};
 use crate::reply::Reply;
@@ -81,7 +80,7 @@ impl Router {
         session: &Arc<Session>,
         message: Message,
     ) -> Option<Cleared> {
-        let caller = Caller { transport: session.transport(), source_ip: None, user_agent: None };
+        let caller = Caller::over(session.transport());
         let mut entry = match self.open_entry(&caller, message.bytes().len()).await {
             Ok(entry) => entry,
             Err(unrecorded) => {
@@ -93,17 +92,19 @@ impl Router {
         entry.belongs_to(session);
         entry.served_in(session.connection().version());
         let (request_count, at) = (session.request_count(), entry.received_at());
+        let tally = entry.tally_of(session);
         let session = Arc::clone(session);
-        let arrival = Arrival { message, session, caller, client: None, request_count, at };
-        let decision = {
+        let (client, tool) = (None, None);
+        let arrival = Arrival { message, session, caller, client, tool, request_count, tally, at };
+        let ruling = {
             let subject = Subject::of(self, &arrival);
-            self.decide(&subject.input(Stage::ServerRequest), &mut entry)
+            let input = subject.input(Stage::ServerRequest);
+            self.judge(&input, Some(&arrival.session), &mut entry).await
         };
         let Arrival { message, session, .. } = &arrival;
-        if Permit::grant(&decision, self.options.mode).is_none() {
-            let kind = denial(&decision);
-            entry.close(Some(kind));
-            refuse(session, message, &Failure::new(kind, "denied by policy")).await;
+        if ruling.permit().is_none() {
+            entry.close(Some(ruling.kind()));
+            refuse(session, message, &ruling.failure()).await;
             return None;
         }
         match under_own_id(session, message) {
@@ -125,22 +126,31 @@ impl Router {
             return Reply::accepted();
         };
         let (message, session) = (&arrival.message, &arrival.session);
-        let decision = {
+        let ruling = {
             let subject = Subject::of(self, &arrival).answering(&parked.method);
-            self.decide(&subject.response_input(message), &mut entry)
+            self.judge(&subject.response_input(message), Some(session), &mut entry).await
         };
-        let Some(permit) = Permit::grant(&decision, self.options.mode) else {
-            let kind = denial(&decision);
-            entry.close(Some(kind));
-            let failure = Failure::new(kind, "the client's answer was denied by policy");
-            // What is refused is the server's request, of which this much is left.
-            let question = encode::request(&parked.upstream_id, &parked.method, None);
-            if let Ok(question) = Message::parse(question) {
-                refuse(session, &question, &failure).await;
+        let passing = match ruling.permit() {
+            Some(permit) => ruling
+                .as_changed(message)
+                .map(|edited| (permit, edited.unwrap_or_else(|| message.clone())))
+                .inspect_err(|failure| entry.note(&failure.detail)),
+            None => Err(Failure::new(ruling.kind(), "the client's answer was denied by policy")),
+        };
+        let (permit, message) = match passing {
+            Ok(passing) => passing,
+            Err(failure) => {
+                entry.close(Some(failure.kind));
+                // What is refused is the server's request, of which this much is left.
+                let question = encode::request(&parked.upstream_id, &parked.method, None);
+                if let Ok(question) = Message::parse(question) {
+                    refuse(session, &question, &failure).await;
+                }
+                return Reply::accepted();
             }
-            return Reply::accepted();
         };
-        match entry.send(session.connection().send(permit, message.clone())).await {
+        arrival.count(&message);
+        match entry.send(session.connection().send(permit, message)).await {
             Ok(_) => entry.close(None),
             Err(failure) => entry.give_up(&failure),
         }

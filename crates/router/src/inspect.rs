@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Decision, ErrorKind, Failure, MessageStream, Permit, SessionToken, Stage};
+use domain::{ErrorKind, Failure, MessageStream, SessionToken, Stage};
 use futures_util::{StreamExt, stream};
 use protocol::{Era, Kind, Message, Method, ProtocolVersion, Rewrite, object};
 use session::InFlight;
 
 use crate::Router;
-use crate::ending::denial;
+use crate::ending::Denial;
 use crate::entry::Entry;
 use crate::handle::Arrival;
 use crate::lifecycle::NewSession;
 use crate::reply::Reply;
+use crate::ruling::Stop;
 use crate::subject::Subject;
 
 /// The scope of an answer that is for one agent alone.
@@ -48,14 +49,6 @@ struct Conclusion {
     /// The code of an error of the server, if it is one.
     code: Option<i64>,
     era: Era,
-}
-
-/// Why a response does not reach the client.
-enum Obstacle {
-    /// Policy denied it.
-    Denied(Decision),
-    /// It is not an answer that the gateway can vouch for.
-    Broken(Failure),
 }
 
 impl Answering {
@@ -158,22 +151,22 @@ impl Answering {
     async fn conclude(&mut self, response: &Message) -> Conclusion {
         // What the server still asks, it asks on its own account.
         self.asked.clear();
-        let obstacle = match self.inspect(response).await {
+        let stop = match self.inspect(response).await {
             Ok(body) => {
                 let session = self.settle(response);
                 self.entry.reply(&body);
                 let code = response.error_code();
                 return Conclusion { body, session, error: None, code, era: self.entry.era() };
             }
-            Err(obstacle) => obstacle,
+            Err(stop) => stop,
         };
-        let (conclusion, failure) = match obstacle {
-            Obstacle::Denied(decision) => {
-                let (id, kind) = (self.arrival.message.id().unwrap_or("null"), denial(&decision));
-                let body = self.entry.deny_with_body(id, &decision);
-                (self.refused(body, kind), Failure::new(kind, "denied by policy"))
+        let (conclusion, failure) = match stop {
+            Stop::Denied(ruling) => {
+                let id = self.arrival.message.id().unwrap_or("null");
+                let Denial { body, error } = self.entry.deny_with_body(id, &ruling);
+                (self.refused(body, error), ruling.failure())
             }
-            Obstacle::Broken(failure) => (self.fail(&failure), failure),
+            Stop::Failed(failure) => (self.fail(&failure), failure),
         };
         if response.input_requests().is_some() {
             // Nobody will answer what it asks.
@@ -184,31 +177,33 @@ impl Answering {
 
     fn fail(&mut self, failure: &Failure) -> Conclusion {
         let body = self.entry.fail_with_body(self.arrival.message.id(), failure);
-        self.refused(body, failure.kind)
+        self.refused(body, Some(failure.kind))
     }
 
-    fn refused(&self, body: Bytes, kind: ErrorKind) -> Conclusion {
-        let era = self.entry.era();
-        Conclusion { body, session: None, error: Some(kind), code: None, era }
+    fn refused(&self, body: Bytes, error: Option<ErrorKind>) -> Conclusion {
+        Conclusion { body, session: None, error, code: None, era: self.entry.era() }
     }
 
-    async fn inspect(&mut self, response: &Message) -> Result<Bytes, Obstacle> {
+    async fn inspect(&mut self, response: &Message) -> Result<Bytes, Stop> {
         let (router, entry) = (&self.router, &mut self.entry);
         if response.id().is_none() || matches!(response.kind(), Kind::Request | Kind::Notification)
         {
             let text = "the server's answer is not an answer to the request";
-            return Err(Obstacle::Broken(Failure::new(ErrorKind::UpstreamError, text)));
+            return Err(Failure::new(ErrorKind::UpstreamError, text).into());
         }
+        entry.heed_lockdown();
         let subject = Subject::of(router, &self.arrival);
-        if router.ports.policy.examines(Stage::Response) {
-            let decision = router.decide(&subject.response_input(response), entry);
-            if Permit::grant(&decision, router.options.mode).is_none() {
-                return Err(Obstacle::Denied(decision));
+        let mut edited = None;
+        if entry.policy().examines(Stage::Response) {
+            let input = subject.response_input(response);
+            let ruling = router.judge(&input, Some(&self.arrival.session), entry).await;
+            if ruling.permit().is_none() {
+                return Err(ruling.into());
             }
+            edited = ruling.as_changed(response)?;
         }
-        if let Some(denial) = router.decide_questions(&subject, response, entry).await? {
-            return Err(Obstacle::Denied(denial));
-        }
+        let response = edited.as_ref().unwrap_or(response);
+        router.decide_questions(&subject, response, entry).await?;
         let content = response.result().or_else(|| response.error()).unwrap_or_default();
         entry.summarise(content);
         let method = self.arrival.message.method();
@@ -259,12 +254,6 @@ impl From<Conclusion> for Reply {
             (None, _) => Self::json(body),
         };
         reply.announcing(session)
-    }
-}
-
-impl From<Failure> for Obstacle {
-    fn from(failure: Failure) -> Self {
-        Self::Broken(failure)
     }
 }
 

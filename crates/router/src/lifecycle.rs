@@ -21,7 +21,7 @@ impl Router {
     /// # Errors
     ///
     /// `Overloaded` when the limit of sessions is reached and none of them is idle.
-    pub fn open(self: &Arc<Self>, caller: &Caller) -> Result<Arc<Session>, Failure> {
+    pub(crate) fn open_session(self: &Arc<Self>, caller: &Caller) -> Result<Arc<Session>, Failure> {
         let connect = |session: &Weak<Session>| self.connect(session, caller, Party::One);
         let (session, evicted) = self.sessions.open(self.opening(caller), connect)?;
         self.evict(evicted);
@@ -151,6 +151,15 @@ impl Router {
         session.connection().close().await;
     }
 
+    /// Whether the sender of a message comes in with it: it opens a session, or belongs to none.
+    pub(crate) fn comes_in(message: &Message, ticket: &Ticket) -> bool {
+        let Ticket::Http(ticket) = ticket else { return false };
+        let initializes =
+            message.method() == Some(Method::Initialize) && message.kind() == Kind::Request;
+        let stateless = ticket.era() == Era::Modern || message.era() == Era::Modern;
+        stateless || (initializes && ticket.session.is_none())
+    }
+
     /// The session that a message belongs to; `initialize` over Streamable HTTP opens one.
     pub(crate) fn identify(
         self: &Arc<Self>,
@@ -197,7 +206,7 @@ impl Router {
                 Ok((session, None))
             }
             None if initializes => {
-                let session = self.open(caller)?;
+                let session = self.open_session(caller)?;
                 let opened = NewSession {
                     router: Arc::clone(self),
                     session: Arc::clone(&session),

@@ -1,6 +1,6 @@
 //! Answers that are lists: each entry is decided as the message that would use it.
 
-use domain::{ErrorKind, Failure, Mode, Permit};
+use domain::{ErrorKind, Failure, Mode};
 use protocol::ListKind;
 
 use crate::Router;
@@ -24,19 +24,25 @@ impl Router {
             )
         };
         let entries = protocol::list_entries(result, kind).map_err(unreadable)?;
+        let listed = match kind {
+            ListKind::Tools => self.catalogue.note(&entries),
+            ListKind::Resources | ListKind::ResourceTemplates | ListKind::Prompts => Vec::new(),
+        };
+        let session = &*subject.arrival().session;
         let mut shown = Vec::with_capacity(entries.len());
         let mut denied = Vec::new();
-        for (index, listed) in entries.iter().enumerate() {
+        for (index, item) in entries.iter().enumerate() {
             give_way(index).await;
-            let decision = self.decide(&subject.entry_input(kind, listed), entry);
-            shown.push(Permit::grant(&decision, self.options.mode).is_some());
-            if decision.denial().is_some() {
-                denied.push(plain_name(kind, &listed.key));
+            let input = subject.entry_input(kind, item, listed.get(index).map(|it| &**it));
+            let ruling = self.judge(&input, Some(session), entry).await;
+            shown.push(ruling.permit().is_some());
+            if ruling.denial().is_some() {
+                denied.push(plain_name(kind, &item.key));
             }
         }
         if !denied.is_empty() {
             // Nothing else in the log says so: decisions on entries have no row of their own.
-            let did = match self.options.mode {
+            let did = match entry.mode() {
                 Mode::Enforce => "hid",
                 Mode::Audit => "would hide",
             };

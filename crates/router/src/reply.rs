@@ -3,11 +3,12 @@
 use std::pin::Pin;
 
 use bytes::Bytes;
-use domain::{Decision, ErrorKind, Failure, Mode, SessionToken};
+use domain::{ErrorKind, Failure, SessionToken};
 use futures_core::Stream;
-use protocol::{Era, Message, encode};
-use serde_json::{Map, Value, json};
+use protocol::{Era, Message};
 use uuid::Uuid;
+
+use crate::told::Told;
 
 /// JSON-RPC messages in order, each complete.
 pub type EventStream = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
@@ -82,8 +83,8 @@ impl Unrecorded {
 
     /// The reply under that id.
     pub(crate) fn reply(&self, id: Option<&str>) -> Reply {
-        let told = Told::of(&self.failure);
-        Reply::error(told.kind, Era::Legacy, told.body(id, Era::Legacy, self.trace))
+        let body = Told::of(&self.failure).body(id, Era::Legacy, self.trace);
+        Reply::error(self.failure.kind, Era::Legacy, body)
     }
 }
 
@@ -94,51 +95,5 @@ fn status_of(kind: ErrorKind, era: Era) -> u16 {
         (Era::Modern, 200) if kind == ErrorKind::InvalidParams => 400,
         (Era::Modern, 200) => protocol::http_status(kind.code().into()),
         (Era::Modern | Era::Legacy, status) => status,
-    }
-}
-
-/// What the sender of a message is told of an error.
-pub(crate) struct Told<'a> {
-    pub(crate) kind: ErrorKind,
-    pub(crate) message: &'a str,
-    /// Members for `error.data` besides the gateway's own: a JSON object.
-    pub(crate) data: Option<&'a str>,
-    pub(crate) decision: Option<(&'a Decision, Mode)>,
-}
-
-impl<'a> Told<'a> {
-    pub(crate) fn of(failure: &'a Failure) -> Self {
-        let Failure { kind, message, data, .. } = failure;
-        Self { kind: *kind, message, data: data.as_deref(), decision: None }
-    }
-
-    /// A JSON-RPC error reply: the client's id, the code of the kind, and in `data` what an agent
-    /// can act on and an operator can look up.
-    pub(crate) fn body(&self, id: Option<&str>, era: Era, trace: Trace) -> Bytes {
-        let Self { kind, message, .. } = *self;
-        let mut data = json!({
-            "kind": kind.as_str(),
-            "request_id": trace.request_id,
-            "retryable": kind.retryable(),
-            "docs": format!("mcp-proxy explain {kind}"),
-        });
-        if let Some(members) = data.as_object_mut() {
-            if let Some((decision, mode)) = self.decision {
-                let reasons: Vec<_> =
-                    decision.reasons.iter().map(|reason| &reason.message).collect();
-                members.insert("decision_id".into(), json!(trace.decision_id));
-                members.insert("reasons".into(), json!(reasons));
-                members.insert("matched_rule".into(), json!(decision.matched_rule));
-                members.insert("policy_mode".into(), json!(mode.as_str()));
-            }
-            let more =
-                self.data.and_then(|data| serde_json::from_str::<Map<String, Value>>(data).ok());
-            members.extend(more.unwrap_or_default());
-        }
-        let (code, data) = (kind.code(), data.to_string());
-        match (id, era) {
-            (None, Era::Modern) => encode::error_without_id(code, message, Some(&data)),
-            (id, Era::Modern | Era::Legacy) => encode::error_reply(id, code, message, Some(&data)),
-        }
     }
 }

@@ -1,19 +1,16 @@
 //! What policy is asked about: a message seen with its session, server and sender.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::SystemTime;
 
-use domain::{
-    ContextView, Decision, PolicyInput, Revision, ServerView, SessionView, Stage, Verdict,
-};
+use domain::{ContextView, PolicyInput, ServerView, SessionState, SessionView, Stage};
 use protocol::{ListEntry, ListKind, Message, Method, ProtocolVersion};
 
-use crate::Router;
-use crate::entry::Entry;
+use crate::catalogue::Listed;
 use crate::envelope;
 use crate::handle::Arrival;
+use crate::{Caller, Router};
 
 /// A message with everything around it that policy may look at.
 pub(crate) struct Subject<'a> {
@@ -22,6 +19,8 @@ pub(crate) struct Subject<'a> {
     method: Cow<'a, str>,
     name: Option<Cow<'a, str>>,
     uri: Option<Cow<'a, str>>,
+    /// What the session has done so far, if a rule reads it.
+    state: Arc<SessionState>,
 }
 
 impl<'a> Subject<'a> {
@@ -33,6 +32,10 @@ impl<'a> Subject<'a> {
             method: message.method_name(),
             name: message.name(),
             uri: message.uri(),
+            state: arrival
+                .tally
+                .as_ref()
+                .map_or_else(|| Arc::clone(&router.blank), |it| it.state()),
         }
     }
 
@@ -65,8 +68,16 @@ impl<'a> Subject<'a> {
             agent: session.agent(),
             identity: session.identity(),
             session: self.session_view(),
-            server: self.router.ports.upstream.view(),
-            context: self.context(),
+            server: ServerView {
+                tool: self
+                    .arrival
+                    .tool
+                    .as_deref()
+                    .map(|it| &it.view)
+                    .filter(|_| stage == Stage::Request),
+                ..self.router.ports.upstream.view()
+            },
+            context: context(self.router, &self.arrival.caller, self.arrival.at),
         }
     }
 
@@ -87,6 +98,7 @@ impl<'a> Subject<'a> {
             prompt: None,
             arguments: None,
             params: None,
+            server: self.router.ports.upstream.view(),
             ..self.input(stage)
         }
     }
@@ -96,6 +108,7 @@ impl<'a> Subject<'a> {
         &'b self,
         kind: ListKind,
         entry: &'b ListEntry<'_>,
+        listed: Option<&'b Listed>,
     ) -> PolicyInput<'b> {
         let key = Some(&*entry.key);
         let (tool, resource, prompt) = match kind {
@@ -109,8 +122,7 @@ impl<'a> Subject<'a> {
             prompt,
             size: entry.raw.len(),
             server: ServerView {
-                tool_description: entry.description.as_deref(),
-                tool_annotations: entry.annotations,
+                tool: listed.map(|it| &it.view),
                 ..self.router.ports.upstream.view()
             },
             ..self.companion_input(Stage::List, kind.uses().as_str())
@@ -129,37 +141,22 @@ impl<'a> Subject<'a> {
             protocol_version: version.map(ProtocolVersion::as_str),
             client_name: client.map(|client| &*client.name),
             client_version: client.map(|client| &*client.version),
-        }
-    }
-
-    fn context(&self) -> ContextView<'_> {
-        let caller = &self.arrival.caller;
-        ContextView {
-            timestamp: self.arrival.at,
-            source_ip: caller.source_ip,
-            environment: &self.router.options.environment,
-            transport: caller.transport,
+            state: &self.state,
         }
     }
 }
 
-impl Router {
-    /// Asks policy. Every decision of the gateway, at every stage, is made here. A policy that
-    /// panics has not allowed anything.
-    pub(crate) fn decide(&self, input: &PolicyInput<'_>, entry: &mut Entry) -> Decision {
-        let decide = || self.ports.policy.decide(input);
-        let decision = catch_unwind(AssertUnwindSafe(decide)).unwrap_or_else(|_| Decision {
-            verdict: Verdict::Deny,
-            reasons: Arc::default(),
-            matched_rule: None,
-            obligations: None,
-            error: Some("the evaluation of the policy panicked".into()),
-            revision: Revision("unknown".into()),
-            cached: false,
-            elapsed: Duration::ZERO,
-        });
-        entry.decided(input.stage, &decision);
-        self.ports.metrics.decided(&decision, self.options.mode, input.stage);
-        decision
+/// `input.context` of a message that came at that time.
+pub(crate) fn context<'a>(
+    router: &'a Router,
+    caller: &'a Caller,
+    at: SystemTime,
+) -> ContextView<'a> {
+    ContextView {
+        timestamp: at,
+        source_ip: caller.source_ip,
+        environment: &router.options.environment,
+        transport: caller.transport,
+        headers: caller.headers.as_deref().unwrap_or_default(),
     }
 }

@@ -31,6 +31,8 @@ mod seal;
 mod session;
 mod shards;
 mod table;
+mod tallies;
+mod tally;
 
 pub use config::Config;
 pub use error::Error;
@@ -42,6 +44,7 @@ pub use replay::{EventId, Replay, Resumed, Track, TrackKind};
 pub use seal::Sealed;
 pub use session::{Client, InFlight, Opening, Session};
 pub use table::Sessions;
+pub use tally::Tally;
 
 #[cfg(test)]
 mod fixture;

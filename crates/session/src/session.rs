@@ -10,7 +10,8 @@ use protocol::ProtocolVersion;
 use tokio::sync::Mutex;
 
 use crate::activity::{Activity, Lane};
-use crate::{Config, Outbox, Questions, Replay, Sealed, Stream};
+use crate::tallies::Tallies;
+use crate::{Config, Outbox, Questions, Replay, Sealed, Stream, Tally};
 
 /// What is known of a session when it opens.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ pub struct Session {
     token: SessionToken,
     /// The secret that took its place.
     announced: OnceLock<SessionToken>,
-    stateless: bool,
+    history: History,
     opening: Opening,
     started_at: SystemTime,
     activity: Activity,
@@ -80,6 +81,14 @@ pub struct Session {
     handshake: Arc<Mutex<()>>,
     max_in_flight: usize,
     connection: Arc<dyn Connection>,
+}
+
+/// Where a session's tally is.
+enum History {
+    /// With the session.
+    Own(Arc<Tally>),
+    /// With the agent: the session stands for stateless clients.
+    OfAgent(Arc<Tallies>),
 }
 
 impl Session {
@@ -95,7 +104,7 @@ impl Session {
             id: birth.id,
             token: birth.token,
             announced: OnceLock::new(),
-            stateless: false,
+            history: History::Own(Arc::new(Tally::new(clock))),
             opening,
             started_at: birth.started_at,
             activity: Activity::new(Arc::clone(clock), birth.age),
@@ -112,8 +121,14 @@ impl Session {
     }
 
     /// The session of all stateless clients.
-    pub(crate) fn shared(self, config: &Config) -> Self {
-        Self { stateless: true, max_in_flight: config.max_stateless, ..self }
+    pub(crate) fn shared(self, config: &Config, tallies: &Arc<Tallies>) -> Self {
+        let history = History::OfAgent(Arc::clone(tallies));
+        Self { history, max_in_flight: config.max_stateless, ..self }
+    }
+
+    /// The session that made room here, with the tally that was kept.
+    pub(crate) fn resumed(self, tally: Arc<Tally>) -> Self {
+        Self { history: History::Own(tally), ..self }
     }
 
     /// The public name, for logs, policy and the audit log.
@@ -140,7 +155,16 @@ impl Session {
     /// Whether this stands for stateless clients (MCP 2026-07-28 over HTTP), any number of them. Its id and counts
     /// then say nothing of any one client.
     pub fn is_stateless(&self) -> bool {
-        self.stateless
+        matches!(self.history, History::OfAgent(_))
+    }
+
+    /// What the session has done so far. That of stateless clients is kept for each agent, whatever its connections; look
+    /// it up once a message. A session that another replica or process opened begins with a blank one here.
+    pub fn tally(&self) -> Arc<Tally> {
+        match &self.history {
+            History::Own(tally) => Arc::clone(tally),
+            History::OfAgent(tallies) => tallies.of_agent(&self.opening.agent.id),
+        }
     }
 
     /// How the client reaches the gateway.

@@ -11,6 +11,7 @@ use crate::idlest::Idlest;
 use crate::seal::{self, Subject};
 use crate::session::Birth;
 use crate::shards::{Shard, Shards};
+use crate::tallies::Tallies;
 use crate::{Config, Keys, Opening, Sealed, Session};
 
 /// The open sessions. A removed session is gone at once: nothing in the table keeps it alive.
@@ -23,6 +24,7 @@ pub struct Sessions {
     shards: Shards,
     idlest: Idlest,
     ended: Ended,
+    pub(crate) tallies: Arc<Tallies>,
     /// Bytes of events that the sessions keep.
     replayed: Arc<AtomicUsize>,
 }
@@ -31,7 +33,9 @@ impl Sessions {
     /// An empty table, whose tokens are sealed with `keys`.
     pub fn new(config: Config, clock: Arc<dyn Clock>, keys: Keys) -> Self {
         let (count, shards, idlest, ended, replayed) = Default::default();
-        Self { config, clock, keys: Arc::new(keys), count, shards, idlest, ended, replayed }
+        let tallies = Arc::new(Tallies::new(&clock, config.ttl.duration()));
+        let keys = Arc::new(keys);
+        Self { config, clock, keys, count, shards, idlest, ended, tallies, replayed }
     }
 
     /// Opens a session. `connect` makes its upstream side and is given a handle that works once this returns. At
@@ -47,7 +51,8 @@ impl Sessions {
         connect: impl FnOnce(&Weak<Session>) -> Arc<dyn Connection>,
     ) -> Result<(Arc<Session>, Option<Arc<Session>>), Failure> {
         let (place, evicted) = self.place()?;
-        let session = self.make(Birth::now(&*self.clock), opening, connect);
+        let birth = Birth::now(&*self.clock);
+        let session = Arc::new_cyclic(|weak| self.build(birth, opening, connect(weak)));
         let token = session.token().clone();
         self.shards.write(token.expose()).insert(token, Arc::clone(&session));
         place.keep();
@@ -62,7 +67,9 @@ impl Sessions {
         connect: impl FnOnce(&Weak<Session>) -> Arc<dyn Connection>,
     ) -> Arc<Session> {
         let birth = Birth::now(&*self.clock);
-        Arc::new_cyclic(|weak| self.build(birth, opening, connect(weak)).shared(&self.config))
+        Arc::new_cyclic(|weak| {
+            self.build(birth, opening, connect(weak)).shared(&self.config, &self.tallies)
+        })
     }
 
     /// Gives an open session the token that its client is told: one that says how the session began, sealed. From now
@@ -127,9 +134,16 @@ impl Sessions {
             return Ok((open, evicted));
         }
         let handshake = sealed.handshake.clone();
+        let kept = self.tallies.of_session(&sealed.id);
         let token = SessionToken::from(token.to_owned());
         let birth = Birth::elsewhere(sealed, token.clone(), &*self.clock);
-        let session = self.make(birth, opening, connect);
+        let session = Arc::new_cyclic(|weak| {
+            let session = self.build(birth, opening, connect(weak));
+            match kept {
+                Some(tally) => session.resumed(tally),
+                None => session,
+            }
+        });
         session.negotiate(handshake.version);
         self.rename(&session, token.clone(), &handshake);
         shard.insert(token, Arc::clone(&session));
@@ -158,15 +172,6 @@ impl Sessions {
             return Err(Failure::new(ErrorKind::SessionNotFound, "the session has ended"));
         }
         Ok(open.cloned())
-    }
-
-    fn make(
-        &self,
-        birth: Birth,
-        opening: Opening,
-        connect: impl FnOnce(&Weak<Session>) -> Arc<dyn Connection>,
-    ) -> Arc<Session> {
-        Arc::new_cyclic(|weak| self.build(birth, opening, connect(weak)))
     }
 
     fn build(&self, birth: Birth, opening: Opening, connection: Arc<dyn Connection>) -> Session {
@@ -258,7 +263,7 @@ impl Sessions {
         Ok((Place(&self.count), Some(evicted)))
     }
 
-    /// Takes out the session that was idle for longest. Its place stays taken, and its token stays good.
+    /// Takes out the session that was idle for longest. Its place stays taken, and its token and tally stay good.
     fn evict(&self) -> Option<Arc<Session>> {
         self.idlest.pop(
             self.clock.monotonic(),
@@ -267,7 +272,9 @@ impl Sessions {
                 let token = session.token().expose();
                 let mut shard = self.shards.write(token);
                 shard.get(token).filter(|open| open.idle_since() == Some(since))?;
-                if session.ended(&self.config) {
+                let kept = self.tallies.keep(session.id(), &session.tally());
+                // What was done in it must not be forgotten while its token is good.
+                if !kept || session.ended(&self.config) {
                     self.bury(session);
                 }
                 shard.remove(token)

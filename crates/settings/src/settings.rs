@@ -25,12 +25,19 @@ pub struct Settings {
     pub agent: Agent,
     /// Which messages may pass.
     pub policy: policy::Config,
+    /// How people are asked about messages for which policy wants an approval (obligation `require_approval`).
+    pub approval: approval::Config,
+    /// The counters behind the obligation `rate_limit`.
+    pub limits: limits::Config,
     /// What is kept of the messages.
     pub audit: audit::Config,
     /// Metrics for Prometheus.
     pub metrics: admin::MetricsConfig,
     /// Probes for whoever runs the gateway (Kubernetes, a load balancer).
     pub health: admin::HealthConfig,
+    /// What operators ask a running gateway over HTTP: which policy decides (`GET /api/v1/policy`), and to load its files
+    /// again (`POST /api/v1/policy/reload`).
+    pub admin: admin::AdminConfig,
     /// The gateway's own log. What clients do is in the audit log; this one tells about the gateway.
     pub logging: observability::LoggingConfig,
 }
@@ -62,6 +69,12 @@ impl Settings {
         Error::unless_empty(
             texts.into_iter().map(|text| Problem { place: Place::Settings, text }).collect(),
         )
+    }
+
+    /// What opens ports beside that of the clients.
+    #[must_use]
+    pub const fn admin_sections(&self) -> admin::Sections<'_> {
+        admin::Sections { metrics: &self.metrics, health: &self.health, admin: &self.admin }
     }
 
     /// Whether the settings name a server. [`validate`](Self::validate) does not insist: the demo server can take the

@@ -1,23 +1,27 @@
 //! The merged settings, with the origin of each value and without secrets.
 
 use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
 
 use crate::Loaded;
 use crate::catalog::{Node, Section};
 use crate::render::scalar;
 
 const MASK: &str = "***";
+/// Bytes of a digest that are shown: enough to tell configurations apart.
+const DIGEST_BYTES: usize = 8;
 
 impl Loaded {
-    /// The settings as YAML, the origin of each value behind it.
+    /// The settings as YAML, the origin of each value behind it, under a comment with their [`digest`](Self::digest).
     #[must_use]
     pub fn show(&self) -> String {
-        let mut out = String::new();
+        let mut out = format!("# digest: {}\n", self.digest());
         self.show_section(&Section::root(), &self.masked(), 0, &mut out);
         out
     }
 
-    /// The settings and the origins as one JSON object: `{"settings": {…}, "origins": {"server.listen.port": "default"}}`.
+    /// The settings and the origins as one JSON object: `{"settings": {…}, "origins": {"server.listen.port":
+    /// "default"}, "digest": "…"}`.
     #[must_use]
     pub fn show_json(&self) -> Json {
         let origins: Map<String, Json> = self
@@ -25,8 +29,20 @@ impl Loaded {
             .iter()
             .map(|(key, origin)| (key.clone(), Json::String(origin.to_string())))
             .collect();
-        let parts = [("settings", self.masked()), ("origins", Json::Object(origins))];
+        let parts = [
+            ("settings", self.masked()),
+            ("origins", Json::Object(origins)),
+            ("digest", Json::String(self.digest())),
+        ];
         Json::Object(parts.into_iter().map(|(name, part)| (name.to_owned(), part)).collect())
+    }
+
+    /// Names these settings, wherever their values come from: the first 16 hexadecimal digits of the SHA-256 of what
+    /// [`show_json`](Self::show_json) shows of them. Secrets count as masked, so that the digest gives nothing of them away.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let hash = Sha256::digest(self.masked().to_string());
+        hash.iter().take(DIGEST_BYTES).map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn show_section(&self, section: &Section, tree: &Json, depth: usize, out: &mut String) {

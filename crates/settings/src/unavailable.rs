@@ -4,14 +4,11 @@
 use crate::catalog::variable;
 
 /// A key, with everything below it, and what to do instead.
-pub(crate) const KEYS: [(&str, &str); 12] = [
+pub(crate) const KEYS: [(&str, &str); 9] = [
     ("agentfacts", "policy can read `agent`, which names the agent without proving it"),
     ("alerts", "alert on `mcp_proxy_policy_decisions_total` of the metrics"),
     ("audit.on_failure", "messages are always refused when they cannot be recorded"),
     ("guardrails", "write the rule in Rego under `policy.policy_dir`"),
-    ("policy.deny_as", "a denied message is always answered with a JSON-RPC error"),
-    ("policy.json_policy_dir", "write the rules in Rego under `policy.policy_dir`"),
-    ("policy.watch_for_changes", "restart the gateway to load changed policies"),
     (
         "server.security.cors_allowed_origins",
         "list the origins under `server.security.allowed_origins`",

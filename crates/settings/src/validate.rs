@@ -16,7 +16,8 @@ pub(crate) fn problems(settings: &Settings) -> Vec<String> {
     problems.extend(settings.server.validate().err().map(|error| error.to_string()));
     problems.extend(settings.policy.validate().err().map(|error| error.to_string()));
     problems.extend(settings.audit.validate().err().map(|error| error.to_string()));
-    let ports = admin::validate(&settings.metrics, &settings.health);
+    problems.extend(settings.approval.validate().err().map(|error| error.to_string()));
+    let ports = settings.admin_sections().problems();
     problems.extend(ports.iter().map(ToString::to_string));
     problems.extend(addresses(settings));
     problems.extend(collisions(settings));
@@ -31,6 +32,7 @@ fn addresses(settings: &Settings) -> Vec<String> {
         ("server.listen.address", &settings.server.listen.address),
         ("metrics.address", &settings.metrics.address),
         ("health.address", &settings.health.address),
+        ("admin.address", &settings.admin.address),
     ];
     keys.into_iter()
         .filter(|(_, address)| !is_address(address))
@@ -80,9 +82,9 @@ impl Port<'_> {
     }
 }
 
-/// Those of the clients, of the metrics and of the probes.
-fn ports(settings: &Settings) -> [Port<'_>; 3] {
-    let Settings { server, metrics, health, .. } = settings;
+/// Those of the clients, of the metrics, of the probes and of operators.
+fn ports(settings: &Settings) -> [Port<'_>; 4] {
+    let Settings { server, metrics, health, admin, .. } = settings;
     let port = |key, address, port, opened| Port { key, address, port, opened };
     let listen = &server.listen;
     [
@@ -94,19 +96,18 @@ fn ports(settings: &Settings) -> [Port<'_>; 3] {
         ),
         port("metrics.port", &metrics.address, metrics.port, metrics.enabled),
         port("health.port", &health.address, health.port, health.enabled),
+        port("admin.port", &admin.address, admin.port, admin.enabled),
     ]
 }
 
 fn collisions(settings: &Settings) -> Vec<String> {
-    let [of_server, of_metrics, of_health] = &ports(settings);
-    let pairs = [
-        (of_metrics, of_server, true),
-        (of_health, of_server, true),
-        // On one and the same address, probes and metrics share the port.
-        (of_health, of_metrics, of_health.address != of_metrics.address),
-    ];
+    let ports = ports(settings);
+    let pairs = ports.iter().enumerate().flat_map(|(place, other)| {
+        // On one and the same address, all but the clients share a port.
+        let later = ports.iter().skip(place + 1);
+        later.map(move |one| (one, other, place == 0 || one.address != other.address))
+    });
     pairs
-        .into_iter()
         .filter(|(one, other, apart)| *apart && one.collides(other))
         .map(|(one, other, _)| {
             format!("`{}` and `{}` are both `{}`; set another port", one.key, other.key, one.port)

@@ -5,11 +5,38 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Answer, AuditEvent, BoxFuture, Connection, Decision, Failure, Inbox, Party, Permit, Policy,
-    PolicyInput, Recorder, Revision, ServerView, Slot, Stage, Upstream, Verdict,
+    Answer, AuditEvent, BoxFuture, Connection, Decision, Failure, Inbox, Mode, Party, Permit,
+    Policies, Policy, PolicyInput, Recorder, Revision, ServerView, Slot, Stage, Upstream, Verdict,
 };
 use protocol::{Message, Method, ProtocolVersion, encode};
 use tokio::sync::watch;
+
+/// The decision that a message may pass, and nothing else.
+#[must_use]
+pub fn allowed() -> Decision {
+    Decision {
+        verdict: Verdict::Allow,
+        reasons: Arc::default(),
+        matched_rule: None,
+        rules: None,
+        obligations: Arc::default(),
+        error: None,
+        revision: Revision("test".into()),
+        cached: false,
+        elapsed: Duration::ZERO,
+    }
+}
+
+/// Permission to send any message.
+///
+/// # Panics
+///
+/// Never: what is allowed is permitted.
+#[must_use]
+#[expect(clippy::expect_used, reason = "what is allowed is permitted")]
+pub fn permit() -> Permit {
+    Permit::grant(&allowed(), Mode::Enforce).expect("it is allowed")
+}
 
 /// Allows everything.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,20 +44,45 @@ pub struct AllowAll;
 
 impl Policy for AllowAll {
     fn decide(&self, _: &PolicyInput<'_>) -> Decision {
-        Decision {
-            verdict: Verdict::Allow,
-            reasons: Arc::default(),
-            matched_rule: None,
-            obligations: None,
-            error: None,
-            revision: Revision("allow-all".into()),
-            cached: false,
-            elapsed: Duration::ZERO,
-        }
+        allowed()
     }
 
     fn examines(&self, _: Stage) -> bool {
         false
+    }
+
+    fn reads_state(&self) -> bool {
+        false
+    }
+}
+
+impl Policies for AllowAll {
+    fn current(&self) -> Arc<dyn Policy> {
+        Arc::new(Self)
+    }
+}
+
+/// Lets no client in, and allows everything else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LetNobodyIn;
+
+impl Policy for LetNobodyIn {
+    fn decide(&self, input: &PolicyInput<'_>) -> Decision {
+        if input.stage != Stage::Connect {
+            return allowed();
+        }
+        let reasons = ["nobody may connect".into()].into();
+        Decision { verdict: Verdict::Deny, reasons, ..allowed() }
+    }
+
+    fn examines(&self, stage: Stage) -> bool {
+        stage == Stage::Connect
+    }
+}
+
+impl Policies for LetNobodyIn {
+    fn current(&self) -> Arc<dyn Policy> {
+        Arc::new(Self)
     }
 }
 
@@ -115,13 +167,7 @@ impl Upstream for ScriptedUpstream {
     }
 
     fn view(&self) -> ServerView<'_> {
-        ServerView {
-            name: "scripted",
-            transport: "http",
-            url: None,
-            tool_description: None,
-            tool_annotations: None,
-        }
+        ServerView { name: "scripted", transport: "http", url: None, tool: None }
     }
 }
 

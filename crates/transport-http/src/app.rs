@@ -12,7 +12,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use router::{Caller, EventStream, Reply, ReplyBody, Router};
+use router::{Caller, EventStream, Reply, ReplyBody, Router, ShownHeaders};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -95,7 +95,11 @@ pub(crate) struct Peer {
 impl Peer {
     /// Who sends the request, as the router is told.
     fn caller(&self, transport: Transport, headers: &HeaderMap) -> Caller {
-        Caller { transport, source_ip: self.ip, user_agent: self.user_agent(headers) }
+        Caller {
+            source_ip: self.ip,
+            user_agent: self.user_agent(headers),
+            ..Caller::over(transport)
+        }
     }
 
     fn user_agent(&self, headers: &HeaderMap) -> Option<Arc<str>> {
@@ -122,7 +126,10 @@ impl App {
         let turn = Turn::begin(&peer.progress);
         let (parts, body) = request.into_parts();
         let transport = transport_at(parts.uri.path()).unwrap_or(Transport::Http);
-        let caller = peer.caller(transport, &parts.headers);
+        let caller = Caller {
+            headers: self.shown(&parts.headers),
+            ..peer.caller(transport, &parts.headers)
+        };
         let mut response = match self.route(&peer, &caller, parts, body).await {
             Ok(response) => response,
             Err(refusal) => {
@@ -155,8 +162,10 @@ impl App {
         }
         match transport {
             Transport::Sse => self.other(peer, caller.clone(), parts, body).await,
-            Transport::WebSocket => self.upgrade(peer, caller, parts),
-            Transport::Http | Transport::Stdio => self.streamable(peer, caller, &parts, body).await,
+            Transport::WebSocket => Box::pin(self.upgrade(peer, caller, parts)).await,
+            Transport::Http | Transport::Stdio | Transport::Internal => {
+                self.streamable(peer, caller, &parts, body).await
+            }
         }
     }
 
@@ -223,6 +232,18 @@ impl App {
         })
     }
 
+    /// Those of the headers that policy sees.
+    fn shown(&self, headers: &HeaderMap) -> Option<ShownHeaders> {
+        let names = self.0.router.headers();
+        let shown = names.iter().filter_map(|name| {
+            let values = headers.get_all(&**name).iter().map(HeaderValue::to_str);
+            let values = values.collect::<Result<Vec<_>, _>>().ok()?;
+            // Several lines are one list (RFC 9110, section 5.2).
+            (!values.is_empty()).then(|| (name.clone(), values.join(", ").into()))
+        });
+        (!names.is_empty()).then(|| shown.collect())
+    }
+
     /// Records a refusal and answers it.
     async fn refuse(&self, caller: &Caller, refusal: Refusal) -> Response<Content> {
         let Refusal { status, failure, size, headers } = refusal;
@@ -236,9 +257,9 @@ impl App {
     /// Records a request that hyper answered on its own, or cut off, because it is not HTTP or not within the limits.
     pub(crate) async fn record_failure(&self, peer: &Peer, kind: ErrorKind, message: String) {
         let caller = Caller {
-            transport: Transport::Http,
             source_ip: peer.ip,
             user_agent: peer.user_agent.get().cloned(),
+            ..Caller::over(Transport::Http)
         };
         let _: Reply = self.0.router.refuse(&caller, Failure::new(kind, message), None, 0).await;
     }

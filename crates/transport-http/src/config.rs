@@ -78,7 +78,7 @@ impl Served {
     /// Whether clients of that transport are served on the port.
     pub(crate) fn admits(self, transport: Transport) -> bool {
         match self {
-            Self::All => transport != Transport::Stdio,
+            Self::All => !matches!(transport, Transport::Stdio | Transport::Internal),
             Self::Http => transport == Transport::Http,
             Self::Sse => transport == Transport::Sse,
             Self::WebSocket => transport == Transport::WebSocket,

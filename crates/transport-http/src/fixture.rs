@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use domain::{Agent, AuditEvent, Identity, Mode, SystemClock, Transport, Upstream};
+use domain::{AuditEvent, Clock, Policies, SystemClock, Transport, Upstream};
 use futures_util::{StreamExt, stream};
+use limits::RateLimiter;
 use observability::Metrics;
 use protocol::Message;
 use router::{Caller, Options, Ports, Router};
@@ -61,23 +62,27 @@ impl Gateway {
 
     /// A gateway before any server.
     pub(crate) fn before(config: &Config, upstream: Arc<dyn Upstream>, sse: axum::Router) -> Self {
+        Self::under(Arc::new(AllowAll), Options::default(), (config, upstream, sse))
+    }
+
+    /// A gateway under a policy.
+    pub(crate) fn under(
+        policy: Arc<dyn Policies>,
+        options: Options,
+        (config, upstream, sse): (&Config, Arc<dyn Upstream>, axum::Router),
+    ) -> Self {
         let recorder = MemoryRecorder::default();
         let clock = Arc::new(SystemClock);
         let ports = Ports {
-            policy: Arc::new(AllowAll),
+            policy,
             upstream,
             recorder: Arc::new(recorder.clone()),
             metrics: Arc::new(Metrics::new("scripted").unwrap()),
+            approvals: None,
+            limiter: Arc::new(RateLimiter::new(&limits::Config::default(), clock.monotonic())),
             clock: Arc::clone(&clock) as _,
         };
-        let options = Options {
-            mode: Mode::Enforce,
-            agent: Arc::new(Agent::default()),
-            identity: Arc::new(Identity::configured()),
-            environment: "test".into(),
-            capture_arguments: false,
-            capture_responses: false,
-        };
+        let options = Options { environment: "test".into(), ..options };
         let settings = session::Config::default();
         let keys = Keys::load(&settings).unwrap();
         let sessions = Sessions::new(settings, clock, keys);
@@ -201,7 +206,7 @@ impl Drop for Ending {
 
 /// Who asks the router.
 pub(crate) fn caller(transport: Transport) -> Caller {
-    Caller { transport, source_ip: None, user_agent: None }
+    Caller::over(transport)
 }
 
 /// A `POST` of a message.

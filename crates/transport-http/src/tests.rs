@@ -13,6 +13,7 @@ use crate::fixture::{
 };
 use crate::{Config, Security, Served};
 
+mod admission;
 mod batches;
 mod eras;
 mod leaving;
@@ -120,7 +121,7 @@ async fn the_stream_of_a_session_carries_what_the_server_sends_on_its_own() {
 async fn a_session_of_another_transport_is_unknown() {
     let gateway = default();
     let caller = fixture::caller(Transport::Sse);
-    let session = gateway.router.open(&caller).unwrap();
+    let session = gateway.router.open(&caller).await.ok().unwrap();
     let id = session.token().expose();
     let get = bare("GET /mcp", &format!("Mcp-Session-Id: {id}\r\n"));
     let delete = bare("DELETE /mcp", &format!("Mcp-Session-Id: {id}\r\n"));

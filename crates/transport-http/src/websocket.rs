@@ -34,8 +34,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message as Frame, Utf8Bytes};
 
-use crate::app::{App, Peer, Shared};
+use crate::app::{App, Peer, Shared, respond};
 use crate::content::Content;
+use crate::events::Events;
 use crate::progress::Turn;
 use crate::refusal::Refusal;
 
@@ -56,7 +57,7 @@ type Sink = SplitSink<Socket, Frame>;
 
 impl App {
     /// Agrees to a WebSocket and serves it beside the connection that it was asked for on.
-    pub(crate) fn upgrade(
+    pub(crate) async fn upgrade(
         &self,
         peer: &Arc<Peer>,
         caller: &Caller,
@@ -65,8 +66,10 @@ impl App {
         let response = handshake::agree(&parts)?;
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let upgrade = upgrade.ok_or_else(|| Refusal::bad("the connection cannot be upgraded"))?;
-        let conversation =
-            Conversation::open(&self.0.router, caller.clone()).map_err(Refusal::of)?;
+        let conversation = match Conversation::open(&self.0.router, caller.clone()).await {
+            Ok(conversation) => conversation,
+            Err(refused) => return Ok(respond(refused.reply, Events::plain)),
+        };
         let client = Client {
             shared: Arc::clone(&self.0),
             peer: Arc::clone(peer),

@@ -24,9 +24,9 @@ const BATCH_BYTES: usize = 64 * 1024;
 
 /// Opens a session and answers with its stream.
 pub(crate) async fn open(shared: &Arc<Shared>, caller: &Caller) -> Response {
-    let session = match shared.router.open(caller) {
+    let session = match shared.router.open(caller).await {
         Ok(session) => session,
-        Err(failure) => return refuse(shared, caller, failure).await,
+        Err(refused) => return reply::respond(refused.reply),
     };
     let ending = Ending::of(shared, &session);
     let Some(messages) = session.attach() else {

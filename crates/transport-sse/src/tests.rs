@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 
 use axum::body::Body;
-use domain::{Agent, Answer, Identity, Mode, SystemClock, Transport};
+use domain::{Answer, Clock, Policies, Stage, SystemClock, Transport};
 use futures_util::{FutureExt, StreamExt, stream};
 use http_body_util::BodyExt;
+use limits::RateLimiter;
 use observability::Metrics;
 use protocol::Message;
 use router::Ports;
 use serde_json::Value;
 use session::{Client, Keys, Sessions};
-use testkit::ports::{AllowAll, MemoryRecorder, ScriptedUpstream, result};
+use testkit::ports::{AllowAll, LetNobodyIn, MemoryRecorder, ScriptedUpstream, result};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tower::ServiceExt;
@@ -36,23 +37,26 @@ impl Gateway {
     }
 
     fn with_sessions(upstream: Arc<ScriptedUpstream>, sessions: session::Config) -> Self {
+        Self::under(Arc::new(AllowAll), upstream, sessions)
+    }
+
+    fn under(
+        policy: Arc<dyn Policies>,
+        upstream: Arc<ScriptedUpstream>,
+        sessions: session::Config,
+    ) -> Self {
         let recorder = MemoryRecorder::default();
         let clock = Arc::new(SystemClock);
         let ports = Ports {
-            policy: Arc::new(AllowAll),
+            policy,
             upstream: Arc::clone(&upstream) as _,
             recorder: Arc::new(recorder.clone()),
             metrics: Arc::new(Metrics::new("scripted").unwrap()),
+            approvals: None,
+            limiter: Arc::new(RateLimiter::new(&limits::Config::default(), clock.monotonic())),
             clock: Arc::clone(&clock) as _,
         };
-        let options = router::Options {
-            mode: Mode::Enforce,
-            agent: Arc::new(Agent::default()),
-            identity: Arc::new(Identity::configured()),
-            environment: "test".into(),
-            capture_arguments: false,
-            capture_responses: false,
-        };
+        let options = router::Options { environment: "test".into(), ..router::Options::default() };
         let keys = Keys::load(&sessions).unwrap();
         let router = Router::new(ports, options, Sessions::new(sessions, clock, keys));
         let shutdown = CancellationToken::new();
@@ -85,11 +89,8 @@ impl Gateway {
 }
 
 fn caller() -> Caller {
-    Caller {
-        transport: Transport::Sse,
-        source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        user_agent: None,
-    }
+    let source_ip = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    Caller { source_ip, ..Caller::over(Transport::Sse) }
 }
 
 struct Events(Pin<Box<axum::body::BodyDataStream>>);
@@ -310,8 +311,8 @@ async fn a_message_that_cannot_be_read_is_refused_to_its_sender() {
 #[tokio::test(start_paused = true)]
 async fn a_session_of_another_transport_is_unknown() {
     let gateway = Gateway::new(ScriptedUpstream::obliging());
-    let caller = Caller { transport: Transport::Http, source_ip: None, user_agent: None };
-    let session = gateway.router.open(&caller).unwrap();
+    let caller = Caller::over(Transport::Http);
+    let session = gateway.router.open(&caller).await.ok().unwrap();
     let uri = format!("/message?sessionId={}", session.token().expose());
     assert_eq!(gateway.ask("POST", &uri, CALL).await.status(), 404);
 }
@@ -324,4 +325,15 @@ async fn one_session_too_many_is_told_to_come_back() {
     assert_eq!(gateway.ask("GET", "/sse", "").await.status(), 503);
     let rows = gateway.recorder.wait_for(1).await;
     assert_eq!(rows[0].error_kind, Some(ErrorKind::Overloaded));
+}
+
+#[tokio::test]
+async fn a_client_that_may_not_connect_gets_no_stream() {
+    let server = ScriptedUpstream::obliging();
+    let gateway = Gateway::under(Arc::new(LetNobodyIn), server, session::Config::default());
+    let response = gateway.ask("GET", "/sse", "").await;
+    assert_eq!(response.status(), 403);
+    let [row] = gateway.recorder.events().try_into().unwrap();
+    assert_eq!((row.stage, row.decision.as_str()), (Stage::Connect, "deny"));
+    assert!(gateway.router.sessions().all().is_empty());
 }

@@ -68,8 +68,9 @@ where
     O: AsyncWrite + Unpin,
     U: Future<Output = ()>,
 {
-    let caller = Caller { transport: Transport::Stdio, source_ip: None, user_agent: None };
-    let conversation = Conversation::open(router, caller).map_err(Error::Session)?;
+    let caller = Caller::over(Transport::Stdio);
+    let conversation = Conversation::open(router, caller).await;
+    let conversation = conversation.map_err(|refused| Error::Session(refused.failure))?;
     let unread = || Failure::new(ErrorKind::Internal, "the session cannot be read");
     let messages = conversation.session().attach().ok_or_else(|| Error::Session(unread()))?;
     let mut writing = pin!(async {

@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
-use domain::{Agent, Answer, Identity, Mode, SystemClock};
+use domain::{Answer, Clock, ErrorKind, Policies, Stage, SystemClock};
+use limits::RateLimiter;
 use observability::Metrics;
 use protocol::{Message, Method, encode};
 use router::Ports;
 use serde_json::{Value, json};
 use session::{Keys, Sessions};
-use testkit::ports::{AllowAll, MemoryRecorder, ScriptedUpstream, result};
+use testkit::ports::{AllowAll, LetNobodyIn, MemoryRecorder, ScriptedUpstream, result};
 use tokio::io::{AsyncBufReadExt, BufReader, DuplexStream, Lines, duplex};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinHandle;
@@ -33,23 +34,22 @@ struct Gateway {
 
 impl Gateway {
     fn new(upstream: Arc<ScriptedUpstream>) -> Self {
+        Self::under(Arc::new(AllowAll), upstream)
+    }
+
+    fn under(policy: Arc<dyn Policies>, upstream: Arc<ScriptedUpstream>) -> Self {
         let recorder = MemoryRecorder::default();
         let clock = Arc::new(SystemClock);
         let ports = Ports {
-            policy: Arc::new(AllowAll),
+            policy,
             upstream: Arc::clone(&upstream) as _,
             recorder: Arc::new(recorder.clone()),
             metrics: Arc::new(Metrics::new("scripted").unwrap()),
+            approvals: None,
+            limiter: Arc::new(RateLimiter::new(&limits::Config::default(), clock.monotonic())),
             clock: Arc::clone(&clock) as _,
         };
-        let options = router::Options {
-            mode: Mode::Enforce,
-            agent: Arc::new(Agent::default()),
-            identity: Arc::new(Identity::configured()),
-            environment: "test".into(),
-            capture_arguments: false,
-            capture_responses: false,
-        };
+        let options = router::Options { environment: "test".into(), ..router::Options::default() };
         let config = session::Config::default();
         let keys = Keys::load(&config).unwrap();
         let router = Router::new(ports, options, Sessions::new(config, clock, keys));
@@ -386,4 +386,14 @@ async fn messages_that_are_ready_leave_together() {
     let pieces = pieces.0.lock().unwrap();
     assert_eq!(pieces.len(), 1, "{pieces:?}");
     assert_eq!(pieces[0].lines().count(), 4, "{pieces:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_may_not_connect_is_not_served() {
+    let gateway = Gateway::under(Arc::new(LetNobodyIn), ScriptedUpstream::obliging());
+    let client = gateway.connect();
+    let Err(Error::Session(failure)) = client.served.await.unwrap() else { panic!("it is served") };
+    assert_eq!(failure.kind, ErrorKind::PolicyDenied);
+    let [row] = gateway.recorder.events().try_into().unwrap();
+    assert_eq!((row.stage, row.decision.as_str()), (Stage::Connect, "deny"));
 }

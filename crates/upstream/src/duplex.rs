@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex as SyncMutex, Weak};
 
 use bytes::Bytes;
 use child::Command;
-use domain::{Answer, Failure, Inbox};
+use domain::{Answer, Failure, Inbox, lock};
 use protocol::{Kind, Message, Method};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -25,7 +25,8 @@ pub(crate) use self::wire::{End, Out, QUEUE, Wire};
 use crate::failure;
 use crate::greeting::{Greeting, Words};
 use crate::http::HttpClient;
-use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation, lock};
+use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation};
+use crate::parcel::Parcel;
 use crate::questions::Questions;
 use crate::server::{GRACE, Shared};
 use crate::session::{Miss, Owner};
@@ -119,21 +120,21 @@ impl Duplex {
     }
 
     /// Passes a message on.
-    pub(crate) async fn send(&self, lane: Lane, message: &Message) -> Result<Answer, Failure> {
+    pub(crate) async fn send(&self, lane: Lane, message: Parcel<'_>) -> Result<Answer, Failure> {
         match message.kind() {
             Kind::Request => self.request(lane, message).await,
             Kind::Notification if message.method() == Some(Method::Cancelled) => {
-                let cancelled = self.ledger.cancel(lane, message);
+                let cancelled = self.ledger.cancel(lane, &message);
                 let Some((own, _)) = cancelled else { return Ok(Answer::Accepted) };
                 self.reply(message.with_cancelled_id(&own.to_string())).await
             }
             Kind::Notification => {
                 let deadline = self.shared.deadline();
                 let wire = self.wire_until(deadline, true).await.map_err(Failure::unsent)?;
-                let put = self.put(&wire, message.bytes().clone(), deadline).await;
+                let put = self.put(&wire, message.bytes().clone(), Some(message), deadline).await;
                 put.map_err(Miss::into_failure)?;
                 if message.method() == Some(Method::Initialized) {
-                    self.greeting.initialized(message);
+                    self.greeting.initialized(&message);
                 }
                 Ok(Answer::Accepted)
             }
@@ -162,7 +163,7 @@ impl Duplex {
     pub(crate) async fn reply(&self, body: Bytes) -> Result<Answer, Failure> {
         let wire = lock(&self.current).clone();
         let wire = wire.ok_or_else(|| failure::broken("the server is not connected").unsent())?;
-        let put = self.put(&wire, body, self.shared.deadline()).await;
+        let put = self.put(&wire, body, None, self.shared.deadline()).await;
         put.map_err(Miss::into_failure).map(|()| Answer::Accepted)
     }
 
@@ -252,7 +253,7 @@ impl Duplex {
         }
         self.greeting.answered(&self.shared, &words.initialize, &answer)?;
         if let Some(initialized) = words.initialized {
-            let put = self.put(wire, initialized, self.shared.deadline()).await;
+            let put = self.put(wire, initialized, None, self.shared.deadline()).await;
             put.map_err(Miss::into_failure)?;
             self.compare_tools(Arc::clone(wire));
         }

@@ -3,11 +3,10 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use domain::{Failure, Handshake, Secret};
+use domain::{Failure, Handshake, Secret, lock};
 use protocol::{Kind, Message, Method, ProtocolVersion, encode};
 
 use crate::failure;
-use crate::ledger::lock;
 use crate::server::Shared;
 
 /// What a server must be told before anything else, and what came of it.

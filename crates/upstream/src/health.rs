@@ -4,9 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use domain::Health;
-
-use crate::ledger::lock;
+use domain::{Health, lock};
 
 /// The last evidence, of a message or of a check.
 pub(crate) struct LastSeen {

@@ -9,10 +9,10 @@ mod names;
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use domain::Failure;
+use domain::{Failure, lock};
 use protocol::{Era, Kind, Message, Method, RequestId};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 pub(crate) use self::flight::{Flight, Piece};
 use self::names::Names;
 use crate::failure;
-use crate::throttle::ProtocolErrors;
+use crate::protocol_errors::ProtocolErrors;
 
 /// Updates that may wait for the reader of an answer before the connection is read on.
 const UPDATE_QUEUE: usize = 32;
@@ -29,11 +29,6 @@ const TASKS: usize = 64;
 
 /// Tells the server, under our id, that nobody waits for an answer any more.
 pub(crate) type Abandon = Arc<dyn Fn(u64) + Send + Sync>;
-
-/// Takes a mutex whose holder may have panicked: every holder leaves the value whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Whose requests they are, where a connection is shared.
 #[derive(Clone, Copy, Debug)]

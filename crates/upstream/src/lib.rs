@@ -26,6 +26,8 @@ mod greeting;
 mod health;
 mod http;
 mod ledger;
+mod parcel;
+mod protocol_errors;
 mod questions;
 mod route;
 mod server;
@@ -33,7 +35,6 @@ mod session;
 mod sse;
 mod stdio;
 mod target;
-mod throttle;
 mod tools;
 mod websocket;
 

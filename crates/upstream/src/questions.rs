@@ -9,11 +9,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{BoxFuture, Inbox};
+use domain::{BoxFuture, Inbox, lock};
 use protocol::{Kind, Message, Method};
 use tokio::time::{Instant, timeout_at};
-
-use crate::ledger::lock;
 
 /// How long a question may wait.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -15,9 +15,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::duplex::SharedPipes;
 use crate::health::LastSeen;
+use crate::protocol_errors::ProtocolErrors;
 use crate::route::Route;
 use crate::session::Session;
-use crate::throttle::ProtocolErrors;
 use crate::{Config, Error, failure};
 
 /// How long the server gets to take note of an end before it is left.
@@ -137,13 +137,7 @@ impl Upstream for UpstreamServer {
             Some(Route::WebSocket(_, target)) => ("websocket", Some(target.shown())),
             Some(Route::Stdio(_)) | None => ("stdio", None),
         };
-        ServerView {
-            name: self.shared.name(),
-            transport,
-            url,
-            tool_description: None,
-            tool_annotations: None,
-        }
+        ServerView { name: self.shared.name(), transport, url, tool: None }
     }
 }
 

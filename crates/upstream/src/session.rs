@@ -16,6 +16,7 @@ use self::link::Link;
 pub(crate) use self::miss::Miss;
 use crate::failure;
 use crate::ledger::{Lane, Ledger, Updates};
+use crate::parcel::Parcel;
 use crate::questions::{Questions, Watched};
 use crate::server::{Shared, boxed};
 use crate::tools::SeenTools;
@@ -98,7 +99,7 @@ impl Session {
     }
 
     /// Passes a message on, and learns from the opening whether the server speaks MCP.
-    async fn pass_on(&self, message: &Message) -> Result<Answer, Failure> {
+    async fn pass_on(&self, message: Parcel<'_>) -> Result<Answer, Failure> {
         let passed = self.find_and_send(message).await;
         let shared = &self.owner.shared;
         match (message.method(), &passed) {
@@ -113,7 +114,7 @@ impl Session {
         }
         let answer = passed?;
         match message.era() {
-            Era::Legacy => return Ok(self.owner.tools.watch(message, answer)),
+            Era::Legacy => return Ok(self.owner.tools.watch(&message, answer)),
             Era::Modern if !self.spoke_modern.load(Ordering::Relaxed) => {
                 let spoke =
                     !matches!(&answer, Answer::Message(answer) if answer.kind() == Kind::Error);
@@ -132,11 +133,11 @@ impl Session {
         if modern { &self.modern } else { &self.legacy }
     }
 
-    async fn find_and_send(&self, message: &Message) -> Result<Answer, Failure> {
+    async fn find_and_send(&self, message: Parcel<'_>) -> Result<Answer, Failure> {
         if self.owner.stop.is_cancelled() {
             return Err(failure::closed().unsent());
         }
-        let way = self.way(message);
+        let way = self.way(&message);
         if let Some(link) = way.get() {
             return link.send(self.lane, message).await;
         }
@@ -156,7 +157,7 @@ impl Session {
     async fn find_or_stop(
         &self,
         way: &OnceLock<Link>,
-        message: &Message,
+        message: Parcel<'_>,
     ) -> Result<Option<Answer>, Failure> {
         let found = self.owner.stop.run_until_cancelled(Box::pin(self.find(way, message))).await;
         found.unwrap_or_else(|| Err(failure::closed()))
@@ -167,7 +168,7 @@ impl Session {
     async fn find(
         &self,
         way: &OnceLock<Link>,
-        message: &Message,
+        message: Parcel<'_>,
     ) -> Result<Option<Answer>, Failure> {
         let (mut first, mut unsent) = (None, true);
         for (index, route) in self.owner.shared.routes() {
@@ -198,11 +199,11 @@ impl Session {
 }
 
 impl Connection for Session {
-    fn send(&self, _permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
+    fn send(&self, permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
         if matches!(message.kind(), Kind::Response | Kind::Error) {
             self.owner.questions.answered(message.id());
         }
-        boxed(async move { self.pass_on(&message).await })
+        boxed(async move { self.pass_on(Parcel::new(&permit, &message)).await })
     }
 
     fn refuse<'a>(&'a self, request: &'a Message, failure: &'a Failure) -> BoxFuture<'a, ()> {

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use child::{Command, Listener};
-use domain::Failure;
+use domain::{Failure, Throttle};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::duplex::{End, Out, QUEUE, Wire};
-use crate::throttle::Throttle;
 use crate::{Config, Error, failure};
 
 /// Lines of standard error a second in the log.

@@ -3,11 +3,9 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 
-use domain::{Answer, Failure, Inbox};
+use domain::{Answer, Failure, Inbox, lock};
 use futures_util::StreamExt;
 use protocol::{Kind, Message, Method, encode, object};
-
-use crate::ledger::lock;
 
 /// The tools that a session saw last: the first page of the list, as a digest.
 pub(crate) struct SeenTools {

@@ -49,7 +49,7 @@ fn tools_import_all_and_are_imported_by_none() {
 #[test]
 fn outside_crates_have_owners() {
     check("policy", "regorus", false, "");
-    check("router", "regorus", false, "belongs to policy");
+    check("router", "regorus", false, "belongs to rego");
     check("benches", "rusqlite", false, "");
     check("cli", "rusqlite", true, "belongs to audit");
     check("router", "prometheus", false, "belongs to observability");

@@ -1,6 +1,7 @@
 use std::fs;
 
-use super::Stamp;
+use super::{GUNGRAUN_RUNNER, Stamp};
+use crate::tree;
 
 #[test]
 fn a_stamp_holds_until_its_source_changes() {
@@ -13,4 +14,10 @@ fn a_stamp_holds_until_its_source_changes() {
     assert!(stamp().holds());
     fs::write(&source, "two").unwrap();
     assert!(!stamp().holds());
+}
+
+#[test]
+fn the_runner_is_of_the_version_of_the_library() {
+    let manifest = fs::read_to_string(tree::at("Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("gungraun = \"={GUNGRAUN_RUNNER}\"")), "{GUNGRAUN_RUNNER}");
 }

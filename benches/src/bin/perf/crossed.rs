@@ -89,6 +89,7 @@ fn plan(arguments: &Arguments, gateway: &Process, transport: Transport) -> Resul
         transport,
         conns: arguments.clients.into(),
         stop: Stop::Calls(arguments.calls / 2),
+        pace: None,
         warmup: Duration::ZERO,
         argument: arguments.argument,
         progress: 1,

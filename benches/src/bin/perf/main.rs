@@ -8,6 +8,7 @@ mod bridge;
 mod calls;
 mod crossed;
 mod idle;
+mod reload;
 mod setup;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Measurement {
     Crossed(crossed::Arguments),
     /// Memory of idle sessions, and what a call costs beside them
     Idle(idle::Arguments),
+    /// Calls while the policies are exchanged
+    Reload(reload::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         Measurement::Bridge(arguments) => bridge::run(&arguments),
         Measurement::Crossed(arguments) => crossed::run(&arguments),
         Measurement::Idle(arguments) => idle::run(&arguments),
+        Measurement::Reload(arguments) => reload::run(&arguments),
     };
     match right {
         Ok(true) => ExitCode::SUCCESS,

@@ -74,6 +74,27 @@ impl<'a> Bench<'a> {
         self.start(name, upstream, clients, Some(&self.programs.policies))
     }
 
+    /// The same with policies of the caller's.
+    pub(crate) fn gateway_on(
+        &self,
+        name: &str,
+        upstream: &Upstream,
+        policies: &PathBuf,
+    ) -> Result<Process, Error> {
+        let none = || Error::Setup("nothing to check: add --gateway".to_owned());
+        self.start(name, upstream, ROOM, Some(policies))?.ok_or_else(none)
+    }
+
+    /// A folder that ends with the measurement.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The policies of a gateway with everything on.
+    pub(crate) fn policies(&self) -> &Path {
+        &self.programs.policies
+    }
+
     /// The same with policy, audit log and metrics off.
     pub(crate) fn bare(&self, name: &str, upstream: &Upstream) -> Result<Option<Process>, Error> {
         self.start(name, upstream, ROOM, None)
@@ -110,8 +131,16 @@ impl<'a> Bench<'a> {
         if !status.success() {
             return Err(Error::Setup(format!("the gateway ended with {status}")));
         }
+        self.count(name, "select count(*) from audit_log where method = 'tools/call'")
+    }
+
+    /// The number that a query of a gateway's audit log gives.
+    pub(crate) fn count(&self, name: &str, query: &str) -> Result<u64, Error> {
         let database = self.folder.path().join(name).join("audit.db");
-        rows(&database).map(i64::cast_unsigned).map_err(|e| {
+        let number = || -> rusqlite::Result<i64> {
+            rusqlite::Connection::open(&database)?.query_row(query, [], |row| row.get(0))
+        };
+        number().map(i64::cast_unsigned).map_err(|e| {
             Error::Setup(format!("could not count rows in `{}`: {e}", database.display()))
         })
     }
@@ -119,11 +148,6 @@ impl<'a> Bench<'a> {
 
 /// Connections and sessions that a gateway needs for ordinary load.
 pub(crate) const ROOM: usize = 1000;
-
-fn rows(database: &Path) -> rusqlite::Result<i64> {
-    let count = "select count(*) from audit_log where method = 'tools/call'";
-    rusqlite::Connection::open(database)?.query_row(count, [], |row| row.get(0))
-}
 
 /// The load on one target.
 pub(crate) fn target(
@@ -137,6 +161,7 @@ pub(crate) fn target(
         transport,
         conns: rounds.conns.into(),
         stop: Stop::After(Duration::from_secs_f64(rounds.duration)),
+        pace: None,
         warmup: Duration::from_millis(300),
         argument: rounds.argument,
         progress: 0,

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
-use crate::{HealthConfig, MetricsConfig, plan, serve};
+use crate::control::tests::Answers;
+use crate::{AdminConfig, HealthConfig, MetricsConfig, Pages, Sections, plan, serve};
 
 /// Metrics and probes on one port, served by a task that ends with `stop`.
 struct Served {
@@ -22,12 +23,19 @@ async fn start() -> Served {
     let port = 9090;
     let metrics = MetricsConfig { enabled: true, port, ..MetricsConfig::default() };
     let health = HealthConfig { enabled: true, port, ..HealthConfig::default() };
-    let endpoint = plan(&metrics, &health).unwrap().remove(0);
+    let admin = AdminConfig { enabled: true, port, ..AdminConfig::default() };
+    let sections = Sections { metrics: &metrics, health: &health, admin: &admin };
+    let endpoint = plan(sections).unwrap().remove(0);
     let metrics = Arc::new(Metrics::new("files").unwrap());
     let health = Arc::new(HealthRegistry::new(Arc::new(SystemClock), Vec::new()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = endpoint.router(&metrics, &health);
+    let pages = Pages {
+        metrics: Arc::clone(&metrics),
+        health: Arc::clone(&health),
+        policy: Arc::new(Answers::default()),
+    };
+    let router = endpoint.router(&pages);
     let (stop, stopped) = oneshot::channel();
     let task = tokio::spawn(serve(listener, router, async move { drop(stopped.await) }));
     Served { address, metrics, health, stop, task }
@@ -74,6 +82,8 @@ fn pages_are_where_the_configuration_says() {
     check("GET /", 404, &[]);
     check("GET /health/", 404, &[]);
     check("POST /metrics", 405, &[]);
+    // Whoever is asked for under another name than this machine's may have been put in its place.
+    check("GET /api/v1/policy", 403, &["the header `Host` must name this machine"]);
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use domain::{Agent, AuditEvent, ErrorKind, Identity, Latency, Mode, Reason, Stage, Transport};
+use domain::{
+    Agent, AuditEvent, ErrorKind, Evidence, Identity, Latency, Mode, Obligation, Reason, RuleMode,
+    SessionState, Stage, Transport,
+};
 use serde_json::{Value, json};
 
 use crate::{Capture, fixture};
@@ -38,9 +41,25 @@ fn full_event() -> Box<AuditEvent> {
     event.arguments = Some(r#"{"n": 1.50, "password": "x"}"#.into());
     event.forwarded = true;
     let rule = Some("r".to_owned());
-    event.reasons =
-        Arc::new(["first".into(), Reason { message: "second".into(), rule, ..Reason::default() }]);
-    event.obligations = Some(r#"[{"log":1}]"#.into());
+    let watched = Reason {
+        message: "second".into(),
+        rule,
+        at: Some("a.rego:3".into()),
+        mode: RuleMode::Observe,
+        ..Reason::default()
+    };
+    event.reasons = Arc::new(["first".into(), watched]);
+    event.obligations = Arc::new([Obligation::Log { level: "info".into() }]);
+    event.evidence = Evidence {
+        rules: Some(r#"[{"rule":"r","at":"a.rego:3"}]"#.into()),
+        facts: Some(r#"{"agent":{"id":"agent"}}"#.into()),
+        tool: Some(r#"{"digest":"d","changed":false}"#.into()),
+        request_count: Some(9),
+        state: Some(Arc::new(SessionState { bytes_out: 5, ..SessionState::default() })),
+        approval: Some("ap-1".into()),
+        config_revision: Some("c1".into()),
+        no_arguments: false,
+    };
     let nanos = Duration::from_nanos;
     event.latency = Latency {
         total: nanos(2_500_000),
@@ -75,6 +94,7 @@ fn every_field_reaches_its_column() {
         "resource_uri": "db://***@host/x?token=***",
         "prompt": "greet",
         "arguments": {"n": 1.50, "password": "***"},
+        "redactions": ["/resource", "/arguments/password"],
         "decision": "deny",
         "allowed": false,
         "forwarded": true,
@@ -83,9 +103,25 @@ fn every_field_reaches_its_column() {
         "stage": "list",
         "matched_rule": "data.mcp.policy.deny",
         "violations": "first; second",
-        "reasons": [{"message": "first"}, {"message": "second", "rule": "r"}],
-        "obligations": [{"log": 1}],
+        "reasons": [
+            {"message": "first"},
+            {"message": "second", "rule": "r", "at": "a.rego:3", "mode": "observe"}
+        ],
+        "rules": [{"rule": "r", "at": "a.rego:3"}],
+        "obligations": [{"action": "log", "level": "info"}],
+        "approval": "ap-1",
         "policy_revision": "r1",
+        "config_revision": "c1",
+        "facts_id": 1,
+        "tool_facts_id": 2,
+        "request_count": 9,
+        "session_state": {
+            "cumulative_reads": 0,
+            "cumulative_writes": 0,
+            "tools_used": {},
+            "taints": [],
+            "bytes_out": 5
+        },
         "server": "files",
         "source_ip": "127.0.0.1",
         "environment": "test",
@@ -130,7 +166,14 @@ fn what_an_event_lacks_is_null() {
         "matched_rule",
         "violations",
         "reasons",
+        "rules",
         "obligations",
+        "approval",
+        "config_revision",
+        "facts_id",
+        "tool_facts_id",
+        "request_count",
+        "session_state",
         "policy_revision",
         "server",
         "source_ip",
@@ -197,6 +240,39 @@ fn arguments_are_kept_as_configured() {
     );
 }
 
+#[track_caller]
+fn check_redactions(capture: Capture, change: impl FnOnce(&mut AuditEvent), expected: Value) {
+    let mut event = fixture::event(0);
+    change(&mut event);
+    assert_eq!(stored(capture, &[event])[0]["redactions"], expected);
+}
+
+#[test]
+fn a_row_says_what_it_does_not_hold_as_policy_saw_it() {
+    let with = |arguments: &str| {
+        let arguments = arguments.into();
+        move |event: &mut AuditEvent| event.arguments = Some(arguments)
+    };
+    let masked = r#"{"a":[{"token":{"b":1}},{"x/y~":{"p.password":"***"}}],"max_tokens":3}"#;
+    let secrets = json!(["/arguments/a/0/token", "/arguments/a/1/x~1y~0/p.password"]);
+    check_redactions(Capture { max_bytes: 200, ..EVERYTHING }, with(masked), secrets);
+    check_redactions(EVERYTHING, |_| {}, json!([]));
+    check_redactions(EVERYTHING, with(r#"{"a":1}"#), json!([]));
+    check_redactions(EVERYTHING, with(&format!("{:70}", "{}")), json!(["/arguments"]));
+    check_redactions(EVERYTHING, with("no json"), json!(["/arguments"]));
+    let many = json!(vec![json!({ "token": 1 }); 1000]).to_string();
+    check_redactions(
+        Capture { max_bytes: 1 << 20, ..EVERYTHING },
+        with(&many),
+        json!(["/arguments"]),
+    );
+    check_redactions(Capture::default(), |_| {}, Value::Null);
+    check_redactions(Capture::default(), |event| event.evidence.no_arguments = true, json!([]));
+    let long = |event: &mut AuditEvent| event.tool = Some("t".repeat(5000).into());
+    check_redactions(EVERYTHING, long, json!(["/tool"]));
+    check_redactions(Capture::default(), long, json!(["/tool", "/arguments"]));
+}
+
 #[test]
 fn summaries_are_cut_and_masked() {
     #[track_caller]
@@ -243,7 +319,11 @@ fn sql_in_any_field_is_stored_as_it_is() {
     event.arguments = Some(json!({ hostile: hostile }).to_string().into());
     event.matched_rule = Some(hostile.into());
     event.reasons = Arc::new([hostile.into()]);
-    event.obligations = Some(json!([hostile]).to_string().into());
+    event.obligations = Arc::new([Obligation::Taint { label: hostile.into() }]);
+    event.evidence.rules = Some(json!([hostile]).to_string().into());
+    event.evidence.facts = Some(hostile.into());
+    event.evidence.approval = Some(hostile.into());
+    event.evidence.config_revision = Some(hostile.into());
     event.policy_revision = Some(hostile.into());
     event.server = hostile.into();
     event.response_summary = Some(hostile.into());
@@ -266,6 +346,8 @@ fn sql_in_any_field_is_stored_as_it_is() {
         "server",
         "response_summary",
         "error",
+        "approval",
+        "config_revision",
     ];
     for column in plain {
         assert_eq!(rows[0][column], hostile, "{column}");
@@ -273,7 +355,8 @@ fn sql_in_any_field_is_stored_as_it_is() {
     assert_eq!(rows[0]["capabilities"], json!([hostile]));
     assert_eq!(rows[0]["arguments"], json!({ hostile: hostile }));
     assert_eq!(rows[0]["reasons"], json!([{ "message": hostile }]));
-    assert_eq!(rows[0]["obligations"], json!([hostile]));
+    assert_eq!(rows[0]["obligations"], json!([{ "action": "taint", "label": hostile }]));
+    assert_eq!(rows[0]["rules"], json!([hostile]));
 }
 
 #[test]

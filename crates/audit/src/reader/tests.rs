@@ -67,6 +67,7 @@ fn every_condition_of_a_filter_counts() {
     check(Filter { tool: some("read_file"), agent: some("agent-2"), ..all() }, &[]);
     check(Filter { server: some("mail"), ..all() }, &[3]);
     check(Filter { decision: Some(Outcome::Deny), ..all() }, &[2]);
+    check(Filter { decision: Some(Outcome::WouldDeny), ..all() }, &[]);
     check(Filter { decision: Some(Outcome::Error), ..all() }, &[4]);
     check(Filter { decision: Some(Outcome::Allow), ..all() }, &[3, 1, 5]);
     check(Filter { rule: some("POLICY.deny"), ..all() }, &[2]);
@@ -112,6 +113,27 @@ fn a_reader_follows_a_log_that_is_being_written() {
     assert_eq!(ids(1, &Filter { decision: Some(Outcome::Allow), ..Filter::default() }), [3, 5]);
     drop(store);
     assert_eq!(ids(0, &Filter::default()).len(), 5);
+}
+
+#[test]
+fn the_history_is_in_the_order_of_time_and_names_its_facts() {
+    let (config, _directory) = fixture::config();
+    let mut events = sample();
+    events[0].evidence.facts = Some("{\"agent\":1}".into());
+    fixture::write(&config.db_path, Capture::default(), &events);
+    let reader = Reader::open(&config.db_path).unwrap();
+    let history = |filter: Filter| {
+        let mut ids = Vec::new();
+        reader.history(&filter, |row| ids.push(row.id)).unwrap();
+        ids
+    };
+    let all = || Filter { limit: u32::MAX, ..Filter::default() };
+    assert_eq!(history(all()), [5, 1, 2, 3, 4]);
+    assert_eq!(history(Filter { limit: 2, ..all() }), [3, 4]);
+    assert_eq!(history(Filter { since: seconds(2), session: some("s-1"), ..all() }), [2, 4]);
+    let facts = fixture::rows(&config.db_path)[0].facts_id.unwrap();
+    assert_eq!(reader.facts(facts).unwrap().as_deref(), Some("{\"agent\":1}"));
+    assert_eq!(reader.facts(facts + 1).unwrap(), None);
 }
 
 #[test]
@@ -177,7 +199,7 @@ fn what_is_not_a_log_is_refused() {
     check_refused(&at("text.db"), "is not a SQLite database");
     check_refused(&at("empty.db"), "not an audit log of this program");
     check_refused(&at("foreign.db"), "not an audit log of this program");
-    check_refused(&at("newer.db"), "has schema 7, and this release knows 2");
+    check_refused(&at("newer.db"), "has schema 7, and this release knows 3");
     assert!(!at("missing.db").exists());
 }
 
@@ -233,6 +255,23 @@ fn the_views_answer() {
 }
 
 #[test]
+fn what_a_watched_rule_would_deny_is_allowed_and_listed_apart() {
+    let (config, _directory) = fixture::config();
+    let mut watched = fixture::denied(6);
+    watched.decision = Outcome::WouldDeny;
+    watched.forwarded = true;
+    fixture::write(&config.db_path, Capture::default(), &[watched, fixture::denied(7)]);
+    let reader = Reader::open(&config.db_path).unwrap();
+    let rows =
+        reader.query(&Filter { decision: Some(Outcome::WouldDeny), ..Filter::default() }).unwrap();
+    assert_eq!(rows.iter().map(|row| (row.id, row.allowed)).collect::<Vec<_>>(), [(1, true)]);
+    let sql = "SELECT id, violations FROM audit_would_deny";
+    assert_eq!(texts(&reader.connection, sql), [["1", "writing is not allowed"]]);
+    let sql = "SELECT messages, allowed, denied, would_deny FROM audit_hourly";
+    assert_eq!(texts(&reader.connection, sql), [["2", "1", "1", "1"]]);
+}
+
+#[test]
 fn time_ranges_and_denials_use_their_index() {
     let (config, _directory) = fixture::config();
     fixture::write(&config.db_path, Capture::default(), &sample());
@@ -269,7 +308,7 @@ fn rows_show_every_column_and_the_documentation_names_them() {
         assert!(DOCS.contains(&format!("| `{name}` |")), "`{name}` has no line in docs/audit.md");
     }
     let views = texts(&connection, "SELECT name FROM sqlite_schema WHERE type = 'view'").concat();
-    assert_eq!(views.len(), 5);
+    assert_eq!(views.len(), 6);
     for view in views {
         let (_, section) = DOCS.split_once(&format!("`{view}`")).expect(&view);
         let line = section.lines().next().unwrap();

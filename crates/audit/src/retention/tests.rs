@@ -107,3 +107,30 @@ fn a_clock_that_jumps_forward_does_not_empty_the_log() {
     // A row from the future does not make the others old.
     check(30, 1, &[0, 20000 * 3, u32::MAX], 3);
 }
+
+#[test]
+fn facts_go_with_the_last_of_their_rows() {
+    let (config, _directory) = fixture::config();
+    let mut store = Store::open(&config.db_path).unwrap();
+    let clock = fixture::clock();
+    let mut inserter = Inserter::new(crate::Capture::default());
+    let events: Vec<_> = [(0, "old"), (0, "shared"), (3 * DAY, "shared"), (4 * DAY, "new")]
+        .into_iter()
+        .map(|(second, facts)| {
+            let mut event = fixture::event(second);
+            event.evidence.facts = Some(facts.into());
+            event
+        })
+        .collect();
+    store.with(|connection| inserter.insert(connection, &events)).unwrap();
+    clock.advance(HOUR * 24 * 4);
+    let mut retention = Retention::new(2, clock.monotonic());
+    sweep(&mut retention, &mut store, &clock);
+    let facts = |connection: &mut Connection| {
+        let sql = "SELECT group_concat(json) FROM audit_facts";
+        connection.query_row(sql, [], |row| row.get::<_, String>(0))
+    };
+    assert_eq!(store.with(facts).unwrap(), "shared,new");
+    let lost = "SELECT count(*) FROM audit_log WHERE facts_id NOT IN (SELECT id FROM audit_facts)";
+    assert_eq!(store.with(|connection| Ok(number(connection, lost))).unwrap(), 0);
+}

@@ -34,7 +34,7 @@ fn the_database_is_set_up_for_one_writer_and_many_readers() {
             assert_eq!(text("PRAGMA journal_mode"), "wal");
             assert_eq!(number(connection, "PRAGMA synchronous"), 1);
             assert_eq!(number(connection, "PRAGMA auto_vacuum"), 2);
-            assert_eq!(number(connection, "PRAGMA user_version"), 2);
+            assert_eq!(number(connection, "PRAGMA user_version"), 3);
             Ok(())
         })
         .unwrap();

@@ -3,14 +3,13 @@
 
 use std::sync::Arc;
 
-use domain::{Answer, ErrorKind, Failure, MessageStream, Permit};
+use domain::{Answer, ErrorKind, Failure, MessageStream, Permit, lock};
 use futures_util::{StreamExt, stream};
 use protocol::{Kind, Message, Method, ParamHeader, object};
 
 use super::input::Round;
 use super::{LegacyClient, ROUNDS, answer};
 use crate::ask::{self, broke_off};
-use crate::lock::lock;
 
 const HEADER_MISMATCH: i64 = ErrorKind::HeaderMismatch.code() as i64;
 

@@ -4,14 +4,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use domain::{ErrorKind, Failure};
+use domain::{ErrorKind, Failure, lock};
 use protocol::{Kind, Message, object};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::{LegacyClient, QUESTIONS, ROUND, Reply};
 use crate::capabilities::{self, Unable};
-use crate::lock::lock;
 
 /// One round: what is asked, and what was answered.
 pub(super) struct Round {

@@ -4,7 +4,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex};
 
-use domain::{Answer, BoxFuture, Connection, ErrorKind, Failure, Party, Permit};
+use domain::{Answer, BoxFuture, Connection, ErrorKind, Failure, Party, Permit, lock};
 use protocol::{Kind, Message, Method, encode, object};
 
 use super::Link;
@@ -12,7 +12,6 @@ use crate::ask::{ask, request, written};
 use crate::bridge::Deaf;
 use crate::eras::{was_misunderstood, was_refused_unread};
 use crate::legacy_client::LegacyClient;
-use crate::lock::lock;
 use crate::notifications::LISTS;
 
 /// Where a session is that is not, or no more, where it began.

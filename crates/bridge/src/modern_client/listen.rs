@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use domain::{Answer, ErrorKind, Failure};
+use domain::{Answer, ErrorKind, Failure, lock};
 use futures_util::{StreamExt, stream};
 use protocol::{Message, Method, encode, meta, object};
 use tokio::sync::mpsc;
 
 use super::session::{Lease, LegacySession};
 use crate::ask::written;
-use crate::lock::lock;
 use crate::notifications::{self, LISTS, List, URIS, quoted};
 
 /// Streams that one session at the server feeds.

@@ -6,14 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use domain::{Clock, ErrorKind, Failure};
+use domain::{Clock, ErrorKind, Failure, lock};
 use protocol::Message;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use super::call::Call;
 use super::session::age;
-use crate::lock::lock;
 
 /// Calls that may wait at once.
 const CALLS: usize = 1_024;

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use domain::{Clock, ErrorKind, Failure, Permit, Upstream};
+use domain::{Clock, ErrorKind, Failure, Permit, Upstream, lock};
 
 use super::session::{Lease, LegacySession, age};
 use crate::capabilities;
-use crate::lock::lock;
 
 /// Sets of capabilities that clients may declare at once.
 const SETS: usize = 64;

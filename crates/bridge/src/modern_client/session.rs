@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use domain::{BoxFuture, Clock, Connection, ErrorKind, Failure, Inbox, Party, Permit, Upstream};
+use domain::{
+    BoxFuture, Clock, Connection, ErrorKind, Failure, Inbox, Party, Permit, Upstream, lock,
+};
 use protocol::{Kind, Message, Method, ProtocolVersion, encode};
 use tokio::sync::{OnceCell, mpsc};
 
@@ -19,7 +21,6 @@ use super::opening::Opened;
 use crate::ask::{ask, request, written};
 use crate::envelope::OWN_INFO;
 use crate::level::Level;
-use crate::lock::lock;
 
 /// Messages that may wait for a call before the server is refused more.
 const SIDE_QUEUE: usize = 64;

@@ -61,9 +61,11 @@ pub(super) struct FilterArgs {
 
 /// [`Outcome`] as it is written on the command line.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
 enum Decision {
     Allow,
     Deny,
+    WouldDeny,
     Error,
 }
 
@@ -114,6 +116,7 @@ impl FilterArgs {
             decision: args.decision.map(|decision| match decision {
                 Decision::Allow => Outcome::Allow,
                 Decision::Deny => Outcome::Deny,
+                Decision::WouldDeny => Outcome::WouldDeny,
                 Decision::Error => Outcome::Error,
             }),
             rule: args.rule,

@@ -1,13 +1,13 @@
-//! A small log for the tests of these commands.
+//! A small log for the tests of commands.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ::audit::{AuditLog, Config};
+use ::audit::{AuditLog, Capture, Config};
 use domain::{
-    Agent, AuditEvent, Identity, Latency, Mode, Outcome, Recorder, SessionId, Span, Stage,
-    SystemClock, Transport,
+    Agent, AuditEvent, Evidence, Identity, Latency, Mode, Outcome, Recorder, SessionId, Span,
+    Stage, SystemClock, Transport,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -16,20 +16,26 @@ use uuid::Uuid;
 const START: Duration = Duration::from_secs(1_795_171_200);
 
 /// A log in a folder of its own.
-pub(super) struct Fixture {
+pub(crate) struct Fixture {
     log: AuditLog,
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     _folder: TempDir,
 }
 
 impl Fixture {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
+        Self::keeping(Capture::default())
+    }
+
+    /// A log that keeps so much of the messages.
+    pub(crate) fn keeping(capture: Capture) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.db");
         let config = Config {
             db_path: path.clone(),
             flush_interval: Span::millis(1),
             retention_days: 0,
+            capture,
             ..Config::default()
         };
         let log = AuditLog::open(&config, Arc::new(SystemClock)).unwrap();
@@ -37,7 +43,7 @@ impl Fixture {
     }
 
     /// Records events; they are in the file afterwards.
-    pub(super) async fn record(&self, events: impl IntoIterator<Item = AuditEvent>) {
+    pub(crate) async fn record(&self, events: impl IntoIterator<Item = AuditEvent>) {
         for event in events {
             self.log.reserve().await.unwrap().record(Box::new(event));
         }
@@ -48,7 +54,7 @@ impl Fixture {
 }
 
 /// An allowed call of `read_file`, `number` seconds after the start.
-pub(super) fn allowed(number: u32) -> AuditEvent {
+pub(crate) fn allowed(number: u32) -> AuditEvent {
     AuditEvent {
         request_id: Uuid::from_u128(u128::from(number) << 96),
         decision_id: Uuid::from_u128((0xDEC1_0000 + u128::from(number)) << 96),
@@ -73,7 +79,7 @@ pub(super) fn allowed(number: u32) -> AuditEvent {
         forwarded: true,
         matched_rule: None,
         reasons: Arc::new([]),
-        obligations: None,
+        obligations: Arc::new([]),
         policy_revision: Some("r1".into()),
         server: "files".into(),
         latency: Latency { total: Duration::from_micros(1234), ..Latency::default() },
@@ -82,11 +88,12 @@ pub(super) fn allowed(number: u32) -> AuditEvent {
         response_summary: None,
         error_kind: None,
         error: None,
+        evidence: Evidence::default(),
     }
 }
 
 /// A call of `write_file` that was denied.
-pub(super) fn denied(number: u32) -> AuditEvent {
+pub(crate) fn denied(number: u32) -> AuditEvent {
     AuditEvent {
         tool: Some("write_file".into()),
         decision: Outcome::Deny,

@@ -1,5 +1,17 @@
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
 use super::*;
-use crate::demo::tests::listen;
+
+/// A demo server on a port of its own, and its address.
+async fn listen() -> (hyper::Uri, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ::demo::Server::new(folder.path().join("demo")).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    tokio::spawn(::demo::serve_http(server, listener));
+    (url.parse().unwrap(), folder)
+}
 
 #[track_caller]
 fn check_value(text: &str, value: Value) {

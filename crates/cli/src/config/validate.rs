@@ -10,7 +10,7 @@ use audit::Reader;
 use domain::{Health, Probe as _, SystemClock, Upstream as _};
 use nix::unistd::{AccessFlags, access};
 use observability::Output;
-use policy::{PolicySet, Sources};
+use policy::PolicySet;
 use session::{KeyFile, Keys};
 use settings::Settings;
 use upstream::UpstreamServer;
@@ -70,7 +70,7 @@ fn check_policy(settings: &Settings) -> anyhow::Result<String> {
     if !settings.policy.enabled {
         return Ok("off, every message passes".to_owned());
     }
-    let sources = Sources::from_config(&settings.policy)?;
+    let sources = settings.policy.sources()?;
     let set = PolicySet::load(&sources, &settings.policy)?;
     let revision: String = set.revision().to_string().chars().take(12).collect();
     let (mode, files) = (settings.policy.mode.as_str(), sources.policies().len());

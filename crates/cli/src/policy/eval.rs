@@ -1,26 +1,26 @@
 //! `mcp-proxy policy eval`: what the gateway would decide on an input.
 
-mod input;
-
+use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
-use domain::{SystemClock, Verdict};
-use policy::{EvalOutcome, Sources};
+use anyhow::bail;
+use domain::{Decision, Reason, Verdict};
+use policy::EvalOutcome;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use settings::Settings;
 
+use super::question::Question;
+use super::steps::{self, Explain};
 use crate::output::visible;
-use crate::{Exit, Format, config, output};
+use crate::{Exit, Format, output};
 
 /// Options of `policy eval`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     mcp-proxy policy eval -d policies -i input.json\n  \
     mcp-proxy policy eval -d policies -d more-data.yaml -i input.json --format json\n  \
+    mcp-proxy policy eval -d policies -i input.json --explain fails\n  \
     echo '{\"method\": \"tools/call\", \"tool\": \"write_file\"}' | mcp-proxy policy eval -i -\n\n\
     The input is the document `input` of the policies; see docs/policies.md. What the gateway says of every \
     message and the input leaves out is filled in: `stage` (`request`), `findings`, `agent` (as configured; with -d, \
@@ -28,17 +28,12 @@ use crate::{Exit, Format, config, output};
     `method`, `tool`, `resource`, `prompt` and `arguments` may stand at the root or in `request`.\n\
     Exits 0 when it is allowed, 1 when it is denied, 2 when there is no answer.")]
 pub(crate) struct EvalArgs {
-    /// The folder with the policies; further ones are data files [default: as configured]
-    #[arg(long, short, value_name = "PATH", conflicts_with = "config")]
-    data: Vec<PathBuf>,
+    #[command(flatten)]
+    question: Question,
 
-    /// The document `input` as JSON; `-` reads standard input
-    #[arg(long, short, value_name = "FILE")]
-    input: PathBuf,
-
-    /// The configuration file whose policies decide; without one, `MCP_*` and the defaults do
-    #[arg(long, short, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Also say how the decision came about
+    #[arg(long, value_enum, value_name = "HOW")]
+    explain: Option<Explain>,
 
     /// Lines for people, or one JSON object
     #[arg(long, value_enum, default_value_t)]
@@ -46,12 +41,24 @@ pub(crate) struct EvalArgs {
 }
 
 pub(super) fn execute(args: &EvalArgs) -> anyhow::Result<Exit> {
-    let (sources, settings) = policies(args)?;
-    let input = input::completed(read(&args.input)?, &settings, &SystemClock);
+    let (sources, settings, input) = args.question.resolve()?;
     let outcome = policy::eval(&sources, &settings.policy, &input)?;
+    let explanation = match args.explain {
+        Some(explain) => Some((explain, policy::trace(&sources, &settings.policy, &input)?)),
+        None => None,
+    };
     match args.format {
-        Format::Pretty => output::data(&pretty(&outcome))?,
-        Format::Json => output::line(&output::json(&as_json(&outcome)?)?)?,
+        Format::Pretty => {
+            let explained = explanation.map(|(explain, trace)| steps::pretty(&trace, explain));
+            output::data(&(pretty(&outcome) + &explained.unwrap_or_default()))?;
+        }
+        Format::Json => {
+            let mut value = as_json(&outcome)?;
+            if let (Some(members), Some((explain, trace))) = (value.as_object_mut(), explanation) {
+                members.insert("explanation".to_owned(), steps::as_json(&trace, explain));
+            }
+            output::line(&output::json(&value)?)?;
+        }
     }
     if !outcome.agrees {
         output::note(&format!(
@@ -60,27 +67,6 @@ pub(super) fn execute(args: &EvalArgs) -> anyhow::Result<Exit> {
         ));
     }
     exit(&outcome)
-}
-
-fn policies(args: &EvalArgs) -> anyhow::Result<(Sources, Settings)> {
-    let Some((dir, files)) = args.data.split_first() else {
-        let settings = config::load(args.config.as_deref())?.settings;
-        return Ok((Sources::from_config(&settings.policy)?, settings));
-    };
-    let mut sources = Sources::from_dir(dir)?;
-    for file in files {
-        sources = sources.with_data_file(file)?;
-    }
-    Ok((sources, Settings::default()))
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
 /// An evaluation that failed is no answer, though the gateway would deny.
@@ -98,22 +84,48 @@ fn pretty(outcome: &EvalOutcome) -> String {
     let mut text = format!("{:5} {}", decision.verdict.as_str(), visible(rule));
     text.truncate(text.trim_end().len());
     text.push('\n');
-    for reason in &*decision.reasons {
+    for Reason { message, at, mode, .. } in &*decision.reasons {
+        let watched = if mode.is_enforce() { "" } else { "would deny: " };
+        let at = at.as_deref().map(|at| format!(" ({})", visible(at))).unwrap_or_default();
         // Writing into a string cannot fail.
-        writeln!(text, "  - {}", visible(&reason.message)).ok();
+        writeln!(text, "  - {watched}{}{at}", visible(message)).ok();
+    }
+    if decision.reasons.is_empty() {
+        for Place { at, .. } in places(decision) {
+            writeln!(text, "  by {}", visible(&at)).ok();
+        }
+    }
+    for obligation in &*decision.obligations {
+        if let Ok(obligation) = output::json_line(obligation) {
+            writeln!(text, "  obligation {obligation}").ok();
+        }
     }
     text
 }
 
+/// A rule that decided, as a decision names it.
+#[derive(Deserialize)]
+struct Place<'a> {
+    #[serde(borrow)]
+    at: Cow<'a, str>,
+}
+
+/// Where the rules stand that decided; of reasons it is said with them.
+fn places(decision: &Decision) -> Vec<Place<'_>> {
+    decision.rules.as_deref().and_then(|rules| serde_json::from_str(rules).ok()).unwrap_or_default()
+}
+
 fn as_json(outcome: &EvalOutcome) -> anyhow::Result<Value> {
     let decision = &outcome.decision;
-    let obligations = decision.obligations.as_deref().map(serde_json::from_str::<&RawValue>);
+    let rules = decision.rules.as_deref().map(serde_json::from_str::<&RawValue>);
     Ok(json!({
         "decision": decision.verdict.as_str(),
         "allow": decision.verdict == Verdict::Allow,
         "reasons": &*decision.reasons,
         "matched_rule": decision.matched_rule,
-        "obligations": obligations.transpose()?,
+        "rules": rules.transpose()?,
+        "would_deny": decision.would_deny(),
+        "obligations": &*decision.obligations,
         "error": decision.error,
         "engine": outcome.engine.to_string(),
         "agrees": outcome.agrees,

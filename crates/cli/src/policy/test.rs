@@ -1,22 +1,29 @@
 //! `mcp-proxy policy test`: the tests of a folder.
 
+mod watch;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use policy::{TestCase, TestOutcome, TestReport};
+use policy::{Coverage, FileCoverage, TestCase, TestOptions, TestOutcome, TestReport};
 use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::output::visible;
-use crate::{Exit, Format, output};
+use crate::report::{self, Finding, Format, Level};
+use crate::{Exit, output};
 
 /// Options of `policy test`.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "Examples:\n  \
     mcp-proxy policy test policies\n  \
-    mcp-proxy policy test policies --run 'rate_limit' --verbose\n\n\
+    mcp-proxy policy test policies --run 'rate_limit' --verbose\n  \
+    mcp-proxy policy test policies --threshold 100\n  \
+    mcp-proxy policy test policies --watch\n\n\
     A test is a rule `test_…`, and passes when it is true; `todo_test_…` is skipped.\n\
-    Exits 0 when all passed, 1 when one failed or there was none, 2 when the folder cannot be loaded.")]
+    Exits 0 when all passed, 1 when one failed, there was none, or the coverage is below the threshold, 2 when the \
+    folder cannot be loaded.")]
 pub(crate) struct TestArgs {
     /// The folder with policies, their tests and data
     dir: PathBuf,
@@ -29,19 +36,58 @@ pub(crate) struct TestArgs {
     #[arg(long, short)]
     verbose: bool,
 
-    /// Lines for people, or one JSON object with all tests
+    /// Report which lines of the policies the tests reach
+    #[arg(long, short, conflicts_with = "bench")]
+    coverage: bool,
+
+    /// The least coverage in percent; below it, the lines that no test reaches are listed
+    #[arg(long, value_name = "PERCENT", value_parser = percent, conflicts_with_all = ["bench", "run"])]
+    threshold: Option<f64>,
+
+    /// Repeat each test and report its time
+    #[arg(long)]
+    bench: bool,
+
+    /// Run the tests again whenever a file of the folder changes, until interrupted
+    #[arg(long, short)]
+    watch: bool,
+
+    /// How the results are written
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-pub(super) fn execute(args: &TestArgs) -> anyhow::Result<Exit> {
-    let mut report = policy::run_tests(&args.dir)?;
-    if let Some(wanted) = &args.run {
-        report.cases.retain(|case| wanted.is_match(&full_name(case)));
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("is no percentage from 0 to 100".to_owned()),
     }
+}
+
+pub(super) fn execute(args: &TestArgs) -> anyhow::Result<Exit> {
+    if !args.watch {
+        return once(args);
+    }
+    watch::each_change(&args.dir, || {
+        // What cannot be loaded now may be in a moment.
+        if let Err(error) = once(args) {
+            output::error(&error);
+        }
+    })
+}
+
+fn once(args: &TestArgs) -> anyhow::Result<Exit> {
+    let wanted = |name: &str| args.run.as_ref().is_none_or(|run| run.is_match(name));
+    let coverage = args.coverage || args.threshold.is_some();
+    let options = TestOptions { run: Some(&wanted), coverage, bench: args.bench };
+    let report = policy::run_tests(&args.dir, options)?;
     match args.format {
-        Format::Pretty => output::data(&pretty(&report, args.verbose))?,
+        Format::Pretty => output::data(&pretty(&report, args.verbose || args.bench))?,
         Format::Json => output::line(&output::json(&as_json(&report))?)?,
+        Format::Junit | Format::Github | Format::Sarif => {
+            let findings: Vec<_> = report.cases.iter().map(finding).collect();
+            report::write("policy test", &findings, args.format)?;
+        }
     }
     if report.cases.is_empty() {
         let dir = args.dir.display();
@@ -51,11 +97,41 @@ pub(super) fn execute(args: &TestArgs) -> anyhow::Result<Exit> {
         });
         return Ok(Exit::No);
     }
-    Ok(if report.failed() == 0 { Exit::Done } else { Exit::No })
+    let covered = match (&report.coverage, args.threshold) {
+        (Some(coverage), Some(threshold)) => reaches(coverage, threshold),
+        _ => true,
+    };
+    Ok(if report.failed() == 0 && covered { Exit::Done } else { Exit::No })
 }
 
-fn full_name(case: &TestCase) -> String {
-    format!("{}.{}", case.package, case.name)
+/// Whether the coverage is as high as it has to be. If not, says which lines are missing.
+fn reaches(coverage: &Coverage, threshold: f64) -> bool {
+    let percent = coverage.percent();
+    if percent >= threshold {
+        return true;
+    }
+    output::note(&format!(
+        "the tests cover {percent:.2} % of the lines, and have to cover {threshold} %:"
+    ));
+    for file in coverage.files.iter().filter(|file| !file.not_covered.is_empty()) {
+        output::note(&format!("  {}: {}", file.file, lines(&file.not_covered)));
+    }
+    false
+}
+
+/// Line numbers, those in a row as `3-5`.
+fn lines(numbers: &BTreeSet<u32>) -> String {
+    let mut runs: Vec<(u32, u32)> = Vec::new();
+    for number in numbers {
+        match runs.last_mut() {
+            Some((_, last)) if *last + 1 == *number => *last = *number,
+            _ => runs.push((*number, *number)),
+        }
+    }
+    let run = |(first, last): (u32, u32)| {
+        if first == last { first.to_string() } else { format!("{first}-{last}") }
+    };
+    runs.into_iter().map(run).collect::<Vec<_>>().join(", ")
 }
 
 /// One line a test that did not pass, with what it printed; in the end the sums.
@@ -72,14 +148,20 @@ fn pretty(report: &TestReport, verbose: bool) -> String {
     // Writing into a string cannot fail.
     write!(text, "{total} {tests}, {passed} passed, {failed} failed").ok();
     text.push_str(&if skipped == 0 { "\n".to_owned() } else { format!(", {skipped} skipped\n") });
+    if let Some(coverage) = &report.coverage {
+        writeln!(text, "coverage: {:.2} %", coverage.percent()).ok();
+    }
     text
 }
 
 fn push(text: &mut String, case: &TestCase) {
-    let (file, line, name) = (visible(&case.file), case.line, full_name(case));
+    let (file, line, name) = (visible(&case.file), case.line, case.full_name());
     let elapsed = case.elapsed;
     let outcome = match &case.outcome {
-        TestOutcome::Passed => format!("PASS ({elapsed:.1?})"),
+        TestOutcome::Passed => match case.bench {
+            Some(bench) => format!("PASS {} runs, {} ns each", bench.runs, bench.nanos_per_run),
+            None => format!("PASS ({elapsed:.1?})"),
+        },
         TestOutcome::Failed => format!("FAIL ({elapsed:.1?})"),
         TestOutcome::Error(error) => format!("ERROR {}", visible(error)),
         TestOutcome::Skipped => "SKIPPED".to_owned(),
@@ -94,10 +176,36 @@ fn as_json(report: &TestReport) -> Value {
     let tests: Vec<_> = report.cases.iter().map(case_as_json).collect();
     json!({
         "tests": tests,
+        "coverage": report.coverage.as_ref().map(coverage_as_json),
         "passed": report.passed(),
         "failed": report.failed(),
         "skipped": report.skipped(),
     })
+}
+
+fn coverage_as_json(coverage: &Coverage) -> Value {
+    let file = |file: &FileCoverage| json!({ "file": file.file, "percent": file.percent(), "covered": file.covered, "not_covered": file.not_covered });
+    let files: Vec<_> = coverage.files.iter().map(file).collect();
+    json!({ "percent": coverage.percent(), "files": files })
+}
+
+fn finding(case: &TestCase) -> Finding {
+    let (level, message) = match &case.outcome {
+        TestOutcome::Passed => (Level::Passed, "passed".to_owned()),
+        TestOutcome::Skipped => (Level::Skipped, "skipped".to_owned()),
+        TestOutcome::Failed => (Level::Error, format!("`{}` is not true", case.full_name())),
+        TestOutcome::Error(error) => (Level::Error, error.clone()),
+    };
+    Finding {
+        level,
+        code: "test-failed".to_owned(),
+        subject: case.full_name(),
+        file: case.file.clone(),
+        line: case.line,
+        column: 0,
+        message,
+        seconds: Some(case.elapsed.as_secs_f64()),
+    }
 }
 
 fn case_as_json(case: &TestCase) -> Value {
@@ -114,6 +222,7 @@ fn case_as_json(case: &TestCase) -> Value {
         "outcome": outcome,
         "error": error,
         "duration_ns": u64::try_from(case.elapsed.as_nanos()).unwrap_or(u64::MAX),
+        "ns_per_run": case.bench.map(|bench| bench.nanos_per_run),
         "output": case.output,
     })
 }

@@ -11,6 +11,7 @@ fn addresses(port: u16) -> Addresses {
         data: Some(SocketAddr::from(([127, 0, 0, 1], port))),
         health: Some(SocketAddr::from(([127, 0, 0, 1], 8081))),
         metrics: None,
+        admin: None,
     }
 }
 

@@ -2,14 +2,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Decision, Permit, Reason, Revision, Verdict};
-use crate::{ErrorKind, Mode};
+use crate::{ErrorKind, Mode, Outcome, RuleMode};
 
 fn decision(verdict: Verdict, error: Option<&str>) -> Decision {
     Decision {
         verdict,
         reasons: Arc::default(),
         matched_rule: None,
-        obligations: None,
+        rules: None,
+        obligations: Arc::default(),
         error: error.map(Into::into),
         revision: Revision("r1".into()),
         cached: false,
@@ -52,7 +53,18 @@ fn a_denial_says_whether_policy_failed() {
 
 #[test]
 fn a_sentence_is_a_reason_without_labels() {
-    let Reason { message, rule, severity, owasp, compliance } = Reason::from("no");
-    assert_eq!(message, "no");
-    assert_eq!([rule, severity, owasp, compliance], [const { None }; 4]);
+    let reason = Reason::from("no");
+    assert_eq!(reason, Reason { message: "no".to_owned(), ..Reason::default() });
+    assert!(reason.denies());
+    assert_eq!(serde_json::to_string(&reason).unwrap(), r#"{"message":"no"}"#);
+}
+
+#[test]
+fn what_a_watched_rule_says_denies_nothing() {
+    let watched = Reason { mode: RuleMode::Observe, ..Reason::from("no") };
+    assert!(!watched.denies());
+    let passed = Decision { reasons: Arc::new([watched]), ..decision(Verdict::Allow, None) };
+    assert!(passed.would_deny());
+    assert!(!decision(Verdict::Allow, None).would_deny());
+    assert_eq!(Outcome::of(&passed), Outcome::WouldDeny);
 }

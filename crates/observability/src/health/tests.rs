@@ -115,3 +115,29 @@ fn the_report_has_the_shape_of_the_contract() {
         })
     );
 }
+
+#[test]
+fn a_part_that_works_may_say_more() {
+    struct Talker(Health);
+    impl Probe for Talker {
+        fn name(&self) -> &'static str {
+            "policy"
+        }
+        fn health(&self) -> Health {
+            self.0.clone()
+        }
+        fn note(&self) -> Option<String> {
+            Some("revision r1".to_owned())
+        }
+    }
+    for (health, status, message) in [
+        (Health::Up, Status::Healthy, "revision r1"),
+        (down("no set"), Status::Unhealthy, "no set"),
+    ] {
+        let registry = HealthRegistry::new(SlowClock::new(), vec![Arc::new(Talker(health))]);
+        registry.set_ready();
+        let report = registry.report();
+        assert_eq!(report.components["policy"].message.as_deref(), Some(message));
+        assert_eq!(report.status, status);
+    }
+}

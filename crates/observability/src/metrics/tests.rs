@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use domain::{Decision, ErrorKind, Mode, Revision, Stage, Transport, Verdict};
+use domain::{Decision, ErrorKind, Mode, Reason, Revision, RuleMode, Stage, Transport, Verdict};
 use protocol::Method;
 
 use super::{LATENCY, Metrics};
@@ -30,7 +30,8 @@ fn decision(verdict: Verdict, error: Option<&str>, cached: bool) -> Decision {
         verdict,
         reasons: Arc::new([]),
         matched_rule: None,
-        obligations: None,
+        rules: None,
+        obligations: Arc::new([]),
         error: error.map(Into::into),
         revision: Revision("r1".into()),
         cached,
@@ -44,6 +45,8 @@ fn messages_are_counted_by_method_and_end() {
     let total = "mcp_proxy_requests_total{method=\"tools/call\",status=";
     check(&format!("{total}\"ok\"}}"), "0", "1", done(None));
     check(&format!("{total}\"denied\"}}"), "0", "1", done(Some(ErrorKind::PolicyDenied)));
+    check(&format!("{total}\"denied\"}}"), "0", "1", done(Some(ErrorKind::RateLimited)));
+    check(&format!("{total}\"denied\"}}"), "0", "1", done(Some(ErrorKind::ApprovalRequired)));
     check(&format!("{total}\"error\"}}"), "0", "1", done(Some(ErrorKind::PolicyError)));
     check(&format!("{total}\"error\"}}"), "0", "1", done(Some(ErrorKind::UpstreamTimeout)));
     let duration = "mcp_proxy_request_duration_seconds";
@@ -92,6 +95,10 @@ fn decisions_are_counted_by_outcome_mode_and_stage() {
             check(&line("allow", mode, stage), "0", "1", |it| it.decided(&allowed, mode, stage));
             let denied = decision(Verdict::Deny, None, false);
             check(&line("deny", mode, stage), "0", "1", |it| it.decided(&denied, mode, stage));
+            let watched = Reason { mode: RuleMode::Observe, ..Reason::from("no") };
+            let watched = Decision { reasons: [watched].into(), ..allowed.clone() };
+            let count = |it: &Metrics| it.decided(&watched, mode, stage);
+            check(&line("would_deny", mode, stage), "0", "1", count);
             let failed = decision(Verdict::Deny, Some("timer"), false);
             check(&line("error", mode, stage), "0", "1", |it| it.decided(&failed, mode, stage));
         }
@@ -149,6 +156,15 @@ fn readings_are_asked_at_each_scrape() {
         (Reading::AuditBufferSize, "mcp_proxy_audit_buffer_size"),
         (Reading::AuditFlushes, "mcp_proxy_audit_flushes_total"),
         (Reading::LogLinesDropped, "mcp_proxy_log_lines_dropped_total"),
+        (Reading::PolicyTimeouts, "mcp_proxy_policy_timeouts_total"),
+        (
+            Reading::PolicyCacheConfirmed,
+            "mcp_proxy_policy_cache_verifications_total{result=\"same\"}",
+        ),
+        (
+            Reading::PolicyCacheRefuted,
+            "mcp_proxy_policy_cache_verifications_total{result=\"different\"}",
+        ),
     ] {
         let metrics = Metrics::new("files").unwrap();
         let value = Arc::new(AtomicU64::new(3));

@@ -2,14 +2,10 @@ use std::sync::Mutex;
 use std::time::SystemTime;
 
 use domain::Identity;
-use proptest::prelude::*;
-use regorus::Value;
 
 use super::*;
-use crate::fields::Fields;
-use crate::fixture::{Ask, engine, engine_with, messages};
-use crate::runner::golden;
 use crate::set::Engine;
+use crate::tests::fixture::{Ask, engine, engine_with, messages, patient};
 
 const README_1: &str = r#"package mcp.policy
 
@@ -107,7 +103,8 @@ fn second_example_of_the_ancestors_readme_allows_exactly_a_hundred() {
 
 #[test]
 fn shipped_policies_decide_as_documented() {
-    let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
+    let engine =
+        PolicyEngine::new(&Sources::embedded().unwrap(), &patient(&Config::default())).unwrap();
     assert_eq!(*engine.set.engine(), Engine::Rvm);
     for tool in [
         "echo",
@@ -143,12 +140,12 @@ fn shipped_policies_decide_as_documented() {
     check(&engine, &Ask::method("tools/call"), false, "tool_missing");
     check(&engine, &Ask::call("echo").count(LIMIT), true, "");
     check(&engine, &Ask::call("echo").count(LIMIT + 1), false, "rate_limit_exceeded");
-    assert!(!engine.examines(Stage::Response));
 }
 
 #[test]
 fn counters_are_never_answered_from_the_cache() {
-    let engine = PolicyEngine::new(&Sources::embedded().unwrap(), &Config::default()).unwrap();
+    let engine =
+        PolicyEngine::new(&Sources::embedded().unwrap(), &patient(&Config::default())).unwrap();
     for count in LIMIT - 1000..=LIMIT {
         assert_eq!(
             Ask::call("echo").count(count).decide(&engine).verdict,
@@ -235,6 +232,7 @@ fn an_evaluation_that_takes_too_long_is_a_denial() {
     let decision = Ask::call("slow").decide(&engine);
     assert_eq!(decision.verdict, Verdict::Deny);
     assert!(decision.error.as_deref().unwrap().contains("time limit"), "{decision:?}");
+    assert_eq!(engine.timeouts(), 1);
     // The evaluator is whole afterwards.
     assert_eq!(Ask::call("fast").decide(&engine).error, None);
 }
@@ -263,7 +261,7 @@ fn environment_and_time_reach_the_policy() {
 #[test]
 fn arguments_that_cannot_be_read_are_a_denial() {
     let engine = engine("package mcp.policy\ndeny if input.arguments.path == \"/etc\"");
-    let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+    let deep = format!(r#"{{"path":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
     let decision = Ask::call("a").arguments(&deep).decide(&engine);
     assert_eq!(decision.verdict, Verdict::Deny);
     assert!(
@@ -295,7 +293,7 @@ fn a_user_baseline_replaces_the_embedded_one() {
         ("b.rego", "package mcp.baseline\nallow if input.method == \"initialize\""),
     ])
     .unwrap();
-    let engine = PolicyEngine::new(&sources, &Config::default()).unwrap();
+    let engine = PolicyEngine::new(&sources, &patient(&Config::default())).unwrap();
     check(&engine, &Ask::method("initialize"), true, "data.mcp.baseline.allow");
     check(&engine, &Ask::method("ping"), false, "data.mcp.policy.allow");
 }
@@ -339,134 +337,6 @@ fn switched_off_policy_allows_and_says_so() {
     assert!(!off.examines(Stage::Response));
 }
 
-/// Conditions from which policies are made: typed and untyped fields, counters, helpers, negation, everything-readers.
-const CONDITIONS: &[&str] = &[
-    r#"input.method == "tools/call""#,
-    r#"startswith(input.tool, "read_")"#,
-    "input.session.request_count > 3",
-    r#"input.arguments.path == "/etc""#,
-    "not input.tool",
-    r#"x := input.arguments.path; startswith(x, "/e")"#,
-    "y := input.arguments.missing",
-    r#"input.request.tool in {"read_a", "write_b"}"#,
-    r#""read:*" in input.agent.capabilities"#,
-    "helper",
-    "not helper",
-    "reads(input.tool)",
-    "not reads(input.request.tool)",
-    "count(input.arguments) > 1",
-    r#"some c in input.agent.capabilities; c == "x""#,
-    r#"object.get(input, "tool", "none") == "none""#,
-    r#"some k; input[k] == "ping"; k == "method""#,
-    "input.request.id == 1",
-    r#"input.stage == "list""#,
-    "not input.arguments.path",
-    "count({z | z := input.arguments[_]}) > 0",
-    r#"every d in input.agent.capabilities { d != "x" }"#,
-    r#"input.session.id == "s-2""#,
-    r#"lower(input.tool) == "read_a""#,
-    r#"input.context.timestamp > "2023-11-14T22:13:20Z""#,
-    "input.identity.verified == false",
-    "some_set[input.tool]",
-];
-
-const HELPERS: &str = r#"
-helper if { input.session.request_count == 2 }
-helper if { input.arguments.path }
-reads(tool) if { startswith(tool, "read") }
-some_set contains "read_a"
-some_set contains input.arguments.path
-"#;
-
-const HEADS: &[&str] = &[
-    "allow if",
-    "deny if",
-    "violations contains \"one\" if",
-    "violations contains sprintf(\"two %v\", [input.tool]) if",
-    "violations contains {\"msg\": \"three\", \"rule\": \"r\"} if",
-];
-
-fn policies() -> impl Strategy<Value = String> {
-    let rule = (0..HEADS.len(), prop::sample::subsequence(CONDITIONS, 1..3));
-    prop::collection::vec(rule, 1..5).prop_map(|rules| {
-        let mut text = format!("package mcp.policy\n{HELPERS}");
-        for (head, conditions) in rules {
-            text.push_str(&format!("{} {{ {} }}\n", HEADS[head], conditions.join("; ")));
-        }
-        text
-    })
-}
-
-const CAPABILITIES: &[&[&str]] = &[&["read:*"], &["x"], &["x", "y"], &[]];
-
-fn asks() -> impl Strategy<Value = Ask> {
-    let one_of = |items: &'static [Option<&'static str>]| {
-        prop::sample::select(items).prop_map(|item| item.map(str::to_owned))
-    };
-    (
-        prop::sample::select(&["tools/call", "ping", "tools/list"][..]),
-        one_of(&[None, Some("read_a"), Some("READ_A"), Some("write_b"), Some("/etc")]),
-        one_of(&[
-            None,
-            Some(r#"{"path":"/etc"}"#),
-            Some(r#"{"path":1,"q":["x"]}"#),
-            Some("[1]"),
-            Some("{}"),
-        ]),
-        prop::sample::select(CAPABILITIES),
-        prop::sample::select(&Stage::ALL[..]),
-        1..5_u64,
-        any::<bool>(),
-    )
-        .prop_map(|(method, tool, arguments, capabilities, stage, count, other)| Ask {
-            tool,
-            arguments,
-            count,
-            stage,
-            session: if other { "s-1" } else { "s-2" }.to_owned(),
-            seconds: 1_700_000_000 + u64::from(other),
-            ..Ask::method(method).capabilities(capabilities)
-        })
-}
-
-/// The decision of the interpreter, rule by rule, on the whole input and the texts as written.
-fn oracle(set: &PolicySet, ask: &Ask) -> Conclusion {
-    let whole: Value = InputBuilder::new().value(Fields::ALL, &ask.input()).unwrap();
-    match golden(&mut set.golden().unwrap(), set.declared, whole) {
-        Ok(parts) => conclude(set.declared, &parts),
-        Err(error) => Conclusion::failed(error),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn the_cache_and_the_engine_change_no_decision(
-        rego in policies(),
-        asks in prop::collection::vec(asks(), 1..12),
-    ) {
-        let sources = Sources::from_texts(&[("generated.rego", &rego)]).unwrap();
-        let with = PolicyEngine::new(&sources, &Config::default()).unwrap();
-        let mut config = Config::default();
-        config.cache.enabled = false;
-        let without = PolicyEngine::new(&sources, &config).unwrap();
-        for ask in asks.iter().chain(&asks) {
-            let (cached, fresh) = (ask.decide(&with), ask.decide(&without));
-            let expected = oracle(&with.set, ask);
-            prop_assert_eq!(cached.verdict, expected.verdict, "{} {:?} {:?}", rego, ask, cached);
-            prop_assert_eq!(fresh.verdict, expected.verdict, "{} {:?}", rego, ask);
-            prop_assert_eq!(cached.error.is_some(), expected.error.is_some(), "{} {:?}", rego, ask);
-            prop_assert_eq!(&cached.matched_rule, &expected.matched_rule, "{} {:?}", rego, ask);
-            prop_assert_eq!(&fresh.matched_rule, &expected.matched_rule, "{} {:?}", rego, ask);
-            prop_assert_eq!(&cached.reasons, &fresh.reasons);
-            if expected.error.is_none() {
-                prop_assert_eq!(&cached.reasons, &expected.reasons, "{} {:?}", rego, ask);
-            }
-        }
-    }
-}
-
 #[test]
 fn what_a_client_sends_in_the_wrong_type_is_denied_by_either_engine() {
     #[track_caller]
@@ -494,7 +364,7 @@ fn work_without_bound_on_what_a_client_sends_is_refused() {
             Ok(_) => assert!(served, "{call}"),
             Err(error) => {
                 assert!(!served, "{call}: {error}");
-                assert!(error.to_string().starts_with("a.rego:2: the work of `"), "{error}");
+                assert!(error.to_string().contains(": the work of `"), "{error}");
             }
         }
     }
@@ -505,5 +375,14 @@ fn work_without_bound_on_what_a_client_sends_is_refused() {
     check("units.parse_bytes(input.arguments.size)", false);
     check("sprintf(input.arguments.format, [1])", false);
     check("sprintf(\"%v\", [input.arguments.n])", true);
+    // What can be made of a small graph is not small.
+    check("graph.reachable_paths(input.arguments.graph, [\"a\"])", false);
+    check("graph.reachable(input.arguments.graph, [\"a\"])", true);
+    check("replace(input.arguments.x, \"a\", input.arguments.y)", false);
+    check("replace(input.arguments.x, input.arguments.y, \"b\")", true);
+    check("regex.replace(input.arguments.x, \"a\", input.arguments.y)", false);
+    check("strings.replace_n({input.arguments.x: \"a\"}, input.arguments.y)", false);
+    check("strings.replace_n({\"<\": \"&lt;\"}, input.arguments.y)", true);
+    check("concat(input.arguments.x, input.arguments.list)", false);
     check("count(numbers.range(1, 10))", true);
 }

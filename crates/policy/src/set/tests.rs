@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use super::*;
 
 fn load(files: &[(&str, &str)]) -> Result<PolicySet, Error> {
@@ -6,7 +8,8 @@ fn load(files: &[(&str, &str)]) -> Result<PolicySet, Error> {
 
 #[track_caller]
 fn check_error(files: &[(&str, &str)], expected: &str) {
-    assert_eq!(load(files).unwrap_err().to_string(), expected);
+    let error = load(files).unwrap_err().to_string();
+    assert_eq!(error.lines().next(), Some(expected), "{error}");
 }
 
 #[test]
@@ -15,19 +18,19 @@ fn a_set_that_decides_nothing_is_refused() {
                     would be decided; add one, or set `policy.enabled: false`";
     check_error(&[], expected);
     check_error(&[("a.rego", "package mcp.policy\nhelper := 1")], expected);
-    check_error(&[("a.rego", "package other\ndeny if input.x")], expected);
+    check_error(&[("a.rego", "package other\ndeny if input.arguments.x")], expected);
 }
 
 #[test]
 fn recursion_is_refused_before_an_engine_sees_it() {
     check_error(
         &[("a.rego", "package mcp.policy\ndeny if a\na if b\nb if a")],
-        "a.rego:3: recursion: `data.mcp.policy.a` -> `data.mcp.policy.b` -> `data.mcp.policy.a`; Rego has none, \
+        "a.rego:3:1: recursion: `data.mcp.policy.a` -> `data.mcp.policy.b` -> `data.mcp.policy.a`; Rego has none, \
          break the cycle",
     );
     check_error(
         &[("a.rego", "package mcp.policy\ndeny if f(1)\nf(x) := f(x + 1)")],
-        "a.rego:3: recursion: `data.mcp.policy.f` -> `data.mcp.policy.f`; Rego has none, break the cycle",
+        "a.rego:3:1: recursion: `data.mcp.policy.f` -> `data.mcp.policy.f`; Rego has none, break the cycle",
     );
     let across = load(&[
         ("a.rego", "package mcp.policy\nimport data.mcp.lib as l\ndeny if l.x"),
@@ -62,23 +65,24 @@ fn other_mistakes_are_refused_with_their_place() {
         load(&[("a.rego", "package mcp.policy\ndeny if {\n  y == 1\n}")]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "a.rego:3:3: variable `y` is unsafe: no statement gives it a value; assign it, or correct the name"
+        "a.rego:3:3: variable `y` is unsafe; no statement gives it a value; assign it, or correct the name\n  |\n3 |   \
+         y == 1\n  |   ^"
     );
     check_error(
         &[
             ("a.rego", "package mcp.policy\nimport data.mcp.lib\ndeny if lib"),
             ("b.rego", "package mcp.lib\nx := 1"),
         ],
-        "a.rego:3: `data.mcp.lib` is a package, not a rule; name the rules that are meant",
+        "a.rego:3:1: `data.mcp.lib` is a package, not a rule; name the rules that are meant",
     );
     check_error(
         &[("a.rego", "package mcp_proxy_verdict\nx := 1")],
-        "a.rego: package `mcp_proxy_verdict` is taken by the gateway; choose another",
+        "a.rego:1:1: package `mcp_proxy_verdict` is taken by the gateway; choose another",
     );
     for document in [r#"{"mcp": {"policy": {"deny": 1}}}"#, r#"{"mcp": 1}"#] {
         check_error(
-            &[("a.rego", "package mcp.policy\n\ndeny if input.x"), ("d.json", document)],
-            "`data.mcp.policy.deny` is defined by both d.json and a.rego:3; keep one of them",
+            &[("a.rego", "package mcp.policy\n\ndeny if input.arguments.x"), ("d.json", document)],
+            "a.rego:3:1: `data.mcp.policy.deny` is also defined by d.json; keep one of them",
         );
     }
 }
@@ -98,26 +102,26 @@ fn check_engine(rules: &str, reason: Option<&str>) {
 #[test]
 fn constructs_that_the_virtual_machine_gets_wrong_stay_on_the_interpreter() {
     check_engine("deny if input.tool == \"a\"", None);
-    check_engine("deny if { x := input.missing }", None);
+    check_engine("deny if { x := input.arguments.missing }", None);
     check_engine("deny if f(1)\nf(x) if x == 1\nf(x) if x == 2", None);
     check_engine(
         "deny if f(1) == 7\ndefault f(_) := 7",
         Some("`data.mcp.policy.f` uses a default function"),
     );
     check_engine(
-        "deny if a.b.c\na.b.c := input.x",
+        "deny if a.b.c\na.b.c := input.arguments.x",
         Some("`data.mcp.policy.a.b.c` uses a head of several parts"),
     );
     check_engine(
-        "deny if x == 1\nx := 1 if input.a\nx := 2 if input.b",
+        "deny if x == 1\nx := 1 if input.arguments.a\nx := 2 if input.arguments.b",
         Some("`data.mcp.policy.x` uses definitions that can give different values"),
     );
     check_engine(
-        "deny if x == 1\nx := input.a if input.b else := 2",
+        "deny if x == 1\nx := input.arguments.a if input.arguments.b else := 2",
         Some("`data.mcp.policy.x` uses `else` after a computed value"),
     );
     check_engine(
-        "deny if count([input.missing | true]) == 1",
+        "deny if count([input.arguments.missing | true]) == 1",
         Some(
             "`data.mcp.policy.deny` uses an array or object comprehension over a computed element",
         ),
@@ -143,20 +147,20 @@ fn constructs_that_the_virtual_machine_gets_wrong_stay_on_the_interpreter() {
 #[test]
 fn constant_keys_of_the_verdict_are_refused() {
     for rule in [
-        "deny[\"big\"] if input.x",
-        "violations.big := 1 if input.x",
-        "deny.a contains \"b\" if input.x",
+        "deny[\"big\"] if input.arguments.x",
+        "violations.big := 1 if input.arguments.x",
+        "deny.a contains \"b\" if input.arguments.x",
     ] {
         let error = load(&[("a.rego", &format!("package mcp.policy\n\n{rule}\nallow := true"))])
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with("a.rego:3: the head of `data.mcp.policy."), "{error}");
-        assert!(error.ends_with("write `contains` with the member instead"), "{error}");
+        assert!(error.starts_with("a.rego:3:1: the head of `data.mcp.policy."), "{error}");
+        assert!(error.contains("write `contains` with the member instead"), "{error}");
     }
     // In v0 the same text is a member of a set.
-    load(&[("a.rego", "package mcp.policy\ndeny[\"big\"] { input.x }")]).unwrap();
+    load(&[("a.rego", "package mcp.policy\ndeny[\"big\"] { input.arguments.x }")]).unwrap();
     check_engine(
-        "deny if x.a\nx[\"a\"] if input.x",
+        "deny if x.a\nx[\"a\"] if input.arguments.x",
         Some("`data.mcp.policy.x.a` uses an object rule with values or computed keys"),
     );
 }
@@ -164,7 +168,10 @@ fn constant_keys_of_the_verdict_are_refused() {
 #[test]
 fn rules_of_an_imported_package_are_whole_however_many_files_they_fill() {
     let files = [
-        ("a.rego", "package mcp.lib\nbad contains \"a\" if input.tool == \"a\"\nother if input.x"),
+        (
+            "a.rego",
+            "package mcp.lib\nbad contains \"a\" if input.tool == \"a\"\nother if input.arguments.x",
+        ),
         ("b.rego", "package mcp.lib\nbad contains needed\nneeded := \"b\" if input.tool == \"b\""),
         ("c.rego", "package mcp.policy\nimport data.mcp.lib\ndeny if lib.bad[input.tool]"),
     ];
@@ -178,7 +185,7 @@ fn rules_of_an_imported_package_are_whole_however_many_files_they_fill() {
             ("c", domain::Verdict::Allow),
         ] {
             assert_eq!(
-                crate::fixture::Ask::call(tool).decide(&engine).verdict,
+                crate::tests::fixture::Ask::call(tool).decide(&engine).verdict,
                 verdict,
                 "{order:?} {tool}"
             );
@@ -190,22 +197,23 @@ fn rules_of_an_imported_package_are_whole_however_many_files_they_fill() {
 fn the_revision_follows_the_content() {
     let revision =
         |rego, data| load(&[("a.rego", rego), ("d.json", data)]).unwrap().revision().to_string();
-    let one = revision("package mcp.policy\ndeny if input.a", "{}");
+    let one = revision("package mcp.policy\ndeny if input.arguments.a", "{}");
     assert_eq!(one.len(), 64);
-    assert_eq!(one, revision("package mcp.policy\ndeny if input.a", "{}"));
-    assert_ne!(one, revision("package mcp.policy\ndeny if input.b", "{}"));
-    assert_ne!(one, revision("package mcp.policy\ndeny if input.a", r#"{"x": 1}"#));
+    assert_eq!(one, revision("package mcp.policy\ndeny if input.arguments.a", "{}"));
+    assert_ne!(one, revision("package mcp.policy\ndeny if input.arguments.b", "{}"));
+    assert_ne!(one, revision("package mcp.policy\ndeny if input.arguments.a", r#"{"x": 1}"#));
 }
 
 #[test]
 fn rules_that_read_counters_are_split_from_the_rest() {
-    /// Rules of the stable and of the live group.
+    /// Rules of the stable and of the volatile group.
     #[track_caller]
-    fn check(rules: &str, stable: &[&str], live: &[&str]) {
+    fn check(rules: &str, stable: &[&str], volatile: &[&str]) {
         let set = load(&[("a.rego", &format!("package mcp.policy\n{rules}"))]).unwrap();
-        for key in ["decision", "deny", "violations", "allow", "baseline"] {
-            let seen = (set.split.stable.has(key), set.split.live.has(key));
-            assert_eq!(seen, (stable.contains(&key), live.contains(&key)), "{key} in {rules}");
+        for role in Role::ALL {
+            let key = role.key();
+            let seen = (set.split.stable.has(role), set.split.volatile.has(role));
+            assert_eq!(seen, (stable.contains(&key), volatile.contains(&key)), "{key} in {rules}");
         }
     }
     let count = "input.session.request_count > 1";
@@ -234,7 +242,7 @@ fn rules_that_read_counters_are_split_from_the_rest() {
         &[],
         &["deny"],
     );
-    check(&format!("deny if {count}\ndeny if input.tool\ndeny__live := 1"), &[], &["deny"]);
+    check(&format!("deny if {count}\ndeny if input.tool\ndeny__volatile := 1"), &[], &["deny"]);
     check(&format!("decision := {{\"allow\": true}} if {count}"), &[], &["decision"]);
     check("allow if input.tool", &["allow", "baseline"], &[]);
     check(
@@ -307,7 +315,7 @@ fn a_verdict_that_nobody_reads_is_refused() {
         match load(&[("a.rego", &stray), ("b.rego", &policy)]) {
             Ok(_) => assert!(served, "{package}"),
             Err(error) => {
-                let expected = format!("a.rego:3: `data.{package}.deny` decides nothing; ");
+                let expected = format!("a.rego:3:1: `data.{package}.deny` decides nothing; ");
                 assert!(!served && error.to_string().starts_with(&expected), "{error}");
             }
         }
@@ -317,4 +325,54 @@ fn a_verdict_that_nobody_reads_is_refused() {
     check("mcp.lib", "deny contains r if some r in data.mcp.lib.deny", true);
     check("mcp.policy", "", true);
     check("other.team", "", true);
+}
+
+#[test]
+fn what_can_deny_is_counted_by_its_name() {
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, usize)]) {
+        let sources = Sources::from_texts(&[("a.rego", text)]).unwrap();
+        let set = PolicySet::load(&sources, &Config::default()).unwrap();
+        let denials: Vec<_> =
+            set.denials().iter().map(|(name, count)| (name.as_str(), *count)).collect();
+        assert_eq!(denials, expected);
+    }
+    let head = "package mcp.policy\n";
+    check(
+        &format!("{head}deny contains \"no\" if input.tool == \"a\""),
+        &[("data.mcp.policy.deny", 1)],
+    );
+    check(
+        &format!(
+            "{head}violations contains {{\"msg\": \"no\", \"rule\": \"writes\"}} if input.tool == \"a\"\n\
+             violations contains {{\"msg\": \"no\", \"rule\": \"writes\"}} if input.tool == \"b\"\n\
+             violations contains \"no\" if input.tool == \"c\""
+        ),
+        &[("data.mcp.policy.violations", 1), ("writes", 2)],
+    );
+    check(
+        &format!(
+            "{head}default allow := false\nallow if input.tool == \"a\"\nallow if input.tool == \"b\""
+        ),
+        &[("data.mcp.policy.allow", 1)],
+    );
+}
+
+#[test]
+fn the_revision_is_that_of_the_content_wherever_it_lies() {
+    let revision = |sources: &Sources| {
+        PolicySet::load(sources, &Config::default()).unwrap().revision().to_string()
+    };
+    let copied = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("deep")).unwrap();
+        std::fs::write(dir.path().join("deep/a.rego"), text).unwrap();
+        revision(&Sources::from_dir(dir.path()).unwrap())
+    };
+    let text = "package mcp.policy\n\ndeny if input.tool == \"x\"\n";
+    assert_eq!(copied(text), copied(text));
+    assert_ne!(copied(text), copied(&text.replace('x', "y")));
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies");
+    let on_disk = Sources::from_dir(&shipped).unwrap();
+    assert_eq!(revision(&on_disk), revision(&Sources::embedded().unwrap()));
 }

@@ -1,6 +1,7 @@
+use domain::Obligation;
 use domain::Verdict::{Allow, Deny};
 
-use crate::fixture::{Ask, engine, messages};
+use crate::tests::fixture::{Ask, engine, messages};
 
 /// What `rule` in package `mcp.policy` makes of a message: verdict, matched rule, error, messages.
 #[track_caller]
@@ -158,19 +159,62 @@ fn a_decision_decides_alone() {
 }
 
 #[test]
-fn obligations_are_refused() {
-    for obligations in [
-        "[{\"action\": \"redact\", \"params\": {}}]",
-        "{\"redact\": {}}",
-        "[\"redact\"]",
-        "{{\"type\": \"redact\"}}",
-        "\"redact\"",
-    ] {
-        check_error(
-            &format!("decision := {{\"allow\": true, \"obligations\": {obligations}}}"),
-            "obligation `redact` is not supported by this version",
-        );
+fn obligations_come_from_the_decision_and_from_their_rule() {
+    #[track_caller]
+    fn check(rules: &str, labels: &[&str]) {
+        let decision = Ask::call("t").decide(&engine(&format!("package mcp.policy\n{rules}")));
+        assert_eq!(decision.error, None, "{rules}");
+        let expected: Vec<Obligation> =
+            labels.iter().map(|label| Obligation::Taint { label: (*label).into() }).collect();
+        assert_eq!(*decision.obligations, expected, "{rules}");
     }
+    let taint = |label: &str| format!("{{\"action\": \"taint\", \"label\": \"{label}\"}}");
+    let (a, b) = (taint("a"), taint("b"));
+    check("allow := true", &[]);
+    check(&format!("decision := {{\"allow\": true, \"obligations\": [{a}]}}"), &["a"]);
+    check(
+        &format!(
+            "decision := {{\"allow\": true, \"obligations\": obligations}}\nobligations := [{a}]"
+        ),
+        &["a"],
+    );
+    check(&format!("allow := true\nobligations contains {a} if input.tool == \"t\""), &["a"]);
+    check(&format!("allow := true\nobligations contains {a} if input.tool == \"x\""), &[]);
+    check(&format!("deny contains \"d\"\nobligations[o] if {{ o := {a} }}"), &["a"]);
+    // One of the stable group, one of the volatile one.
+    check(
+        &format!(
+            "allow := true\nobligations contains {b} if input.tool == \"t\"\n\
+             obligations contains {a} if input.session.request_count == 1"
+        ),
+        &["b", "a"],
+    );
+    check_error(
+        "allow := true\nobligations contains {\"action\": \"bless\"}",
+        "obligation `bless`: this version knows no such action",
+    );
+    check_error(
+        "decision := {\"allow\": true, \"obligations\": {\"redact\": {}}}",
+        "an obligation is a string, not an object with `action`",
+    );
+}
+
+#[test]
+fn obligations_alone_decide_nothing() {
+    let text = "package mcp.policy\nobligations contains {\"action\": \"taint\", \"label\": \"a\"}";
+    let sources = crate::Sources::from_texts(&[("a.rego", text)]).unwrap();
+    let error = crate::PolicySet::load(&sources, &crate::Config::default()).unwrap_err();
+    assert!(error.to_string().contains("nothing would be decided"), "{error}");
+}
+
+#[test]
+fn a_reason_says_what_would_help() {
+    let engine = engine(
+        "package mcp.policy\nviolations contains {\"msg\": \"m\", \"remedy\": \"ask\", \"scope\": \"files:write\"}",
+    );
+    let reasons = Ask::call("t").decide(&engine).reasons;
+    assert_eq!(reasons[0].remedy.as_deref(), Some("ask"));
+    assert_eq!(reasons[0].scope.as_deref(), Some("files:write"));
 }
 
 #[test]

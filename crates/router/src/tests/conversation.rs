@@ -21,7 +21,7 @@ fn call(id: usize) -> String {
 /// A conversation after its handshake with that welcome, and the client's end of it.
 async fn begin(gateway: &Gateway) -> (Conversation, Stream) {
     let caller = Caller { transport: Transport::Stdio, ..caller() };
-    let conversation = Conversation::open(&gateway.router, caller).unwrap();
+    let conversation = Conversation::open(&gateway.router, caller).await.ok().unwrap();
     let mut stream = conversation.session().attach().unwrap();
     conversation.take(INITIALIZE.into()).await;
     assert!(hear(&mut stream).await.contains("serverInfo"));
@@ -157,7 +157,7 @@ async fn nothing_but_a_ping_comes_before_the_initialization() {
     const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
     let gateway = welcoming(OLD_WELCOME).start();
     let caller = Caller { transport: Transport::WebSocket, ..caller() };
-    let conversation = Conversation::open(&gateway.router, caller).unwrap();
+    let conversation = Conversation::open(&gateway.router, caller).await.ok().unwrap();
     let mut stream = conversation.session().attach().unwrap();
     conversation.take(PING.into()).await;
     assert!(hear(&mut stream).await.contains("result"));

@@ -4,22 +4,22 @@ use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use domain::{
-    Agent, Answer, AuditEvent, Clock, Decision, ErrorKind, Failure, Identity, Inbox, Mode,
-    PolicyInput, Revision, Span, Transport, Verdict,
+    Agent, Answer, Approvals, AuditEvent, Clock, Decision, ErrorKind, Failure, Fixed, Identity,
+    Inbox, Mode, Policies, PolicyInput, Revision, Span, Stage, Transport, Verdict,
 };
 use futures_util::StreamExt;
+use limits::RateLimiter;
 use observability::Metrics;
 use protocol::{Message, Method, encode};
 use session::{Keys, Session, Sessions};
 use testkit::clock::ManualClock;
-use testkit::ports::Scripted;
+use testkit::ports::{Scripted, allowed};
 
-pub(super) use super::ports::Room;
 use super::ports::{Log, Rules, Script, ScriptedPolicy, Server};
+pub(super) use super::ports::{People, Room};
 use crate::{Caller, HttpTicket, Options, Ports, Received, Reply, ReplyBody, Router, Ticket};
 
 pub(super) const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":"init","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"probe","version":"7"}}}"#;
@@ -34,8 +34,10 @@ pub(super) const WELCOME: &str =
 pub(super) struct Setup {
     pub(super) mode: Mode,
     pub(super) rules: Rules,
-    /// Whether rules look at answers.
-    pub(super) examines: bool,
+    /// What rules look at besides requests.
+    pub(super) examines: &'static [Stage],
+    /// How the server is reached.
+    pub(super) transport: &'static str,
     pub(super) script: Script,
     pub(super) queue_size: usize,
     pub(super) max_sessions: usize,
@@ -43,6 +45,11 @@ pub(super) struct Setup {
     /// Where the keys of session ids are; what one gateway leaves there, the next finds.
     pub(super) key_file: Option<PathBuf>,
     pub(super) agent: &'static str,
+    pub(super) approvals: Option<Arc<dyn Approvals>>,
+    /// Policies instead of `rules`.
+    pub(super) policies: Option<Arc<dyn Policies>>,
+    /// What the configuration says of denials, headers and the like.
+    pub(super) options: Options,
 }
 
 impl Default for Setup {
@@ -50,13 +57,17 @@ impl Default for Setup {
         Self {
             mode: Mode::Enforce,
             rules: Box::new(|_| allow()),
-            examines: false,
+            examines: &[],
+            transport: "stdio",
             script: Box::new(|message, _| obliging(&message)),
             queue_size: 2,
             max_sessions: 8,
             capture: false,
             key_file: None,
             agent: "anonymous",
+            approvals: None,
+            policies: None,
+            options: Options::default(),
         }
     }
 }
@@ -74,7 +85,7 @@ impl Setup {
     }
 
     pub(super) fn examining(self) -> Self {
-        Self { examines: true, ..self }
+        Self { examines: &[Stage::Response], ..self }
     }
 
     pub(super) fn capturing(self) -> Self {
@@ -114,12 +125,14 @@ impl Setup {
         let clock = ManualClock::new();
         let metrics = Arc::new(Metrics::new("files").unwrap());
         let policy = Arc::new(ScriptedPolicy::new(self.rules, self.examines));
-        let server = Arc::new(Server::new(self.script));
+        let server = Arc::new(Server::new(self.transport, self.script));
         let log = Arc::new(Log::default());
         let ports = Ports {
-            policy: Arc::clone(&policy) as _,
+            policy: self.policies.unwrap_or_else(|| Arc::new(Fixed(Arc::clone(&policy) as _))),
             upstream: Arc::clone(&server) as _,
             recorder: Arc::clone(&log) as _,
+            approvals: self.approvals,
+            limiter: Arc::new(RateLimiter::new(&limits::Config::default(), clock.monotonic())),
             metrics: Arc::clone(&metrics),
             clock: Arc::clone(&clock) as _,
         };
@@ -130,6 +143,7 @@ impl Setup {
             environment: "test".into(),
             capture_arguments: self.capture,
             capture_responses: self.capture,
+            ..self.options
         };
         let limits = session::Config {
             ttl: Span::secs(1000),
@@ -169,6 +183,7 @@ impl Gateway {
         drop(read(reply).await);
         self.log.take();
         self.server.state().sent.clear();
+        self.server.state().headers.clear();
         self.policy.asked().clear();
         self.router.find(token.expose(), &caller()).expect("the session lives")
     }
@@ -227,9 +242,9 @@ impl Gateway {
 
 pub(super) fn caller() -> Caller {
     Caller {
-        transport: Transport::Http,
         source_ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         user_agent: Some("probe/7".into()),
+        ..Caller::over(Transport::Http)
     }
 }
 
@@ -258,16 +273,7 @@ pub(super) fn text(bytes: &[u8]) -> String {
 }
 
 pub(super) fn allow() -> Decision {
-    Decision {
-        verdict: Verdict::Allow,
-        reasons: Arc::default(),
-        matched_rule: None,
-        obligations: None,
-        error: None,
-        revision: Revision("r1".into()),
-        cached: false,
-        elapsed: Duration::ZERO,
-    }
+    Decision { revision: Revision("r1".into()), ..allowed() }
 }
 
 pub(super) fn deny(reason: &str) -> Decision {

@@ -98,7 +98,8 @@ async fn policy_is_shown_where_the_message_came_from() {
 async fn policy_is_shown_the_entry_of_a_list_as_the_server_describes_it() {
     let show = |input: &PolicyInput<'_>| {
         let server = input.server;
-        let described = (server.name, server.tool_description, server.tool_annotations);
+        let tool = server.tool.unwrap();
+        let described = (server.name, tool.description.as_deref(), tool.annotations.as_deref());
         format!("{} {described:?}", content(input))
     };
     let list = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{"cursor":"c"}}"#;

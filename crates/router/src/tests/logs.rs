@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use domain::{Obligation, Reason, RuleMode};
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -85,4 +86,52 @@ async fn a_policy_that_fails_is_a_warning_in_both_modes() {
         assert_eq!(fields["error"], "rules.rego:3: secret detail");
         assert!(fields["decision_id"].is_string(), "{fields}");
     }
+}
+
+#[tokio::test]
+async fn what_policy_wants_said_is_said() {
+    let rules = |input: &domain::PolicyInput<'_>| match input.tool {
+        Some(_) => domain::Decision {
+            obligations: [
+                Obligation::Alert { channel: "log".into(), severity: "high".into() },
+                Obligation::Log { level: "info".into() },
+            ]
+            .into(),
+            ..allow()
+        },
+        None => allow(),
+    };
+    for setup in [Setup::default().rules(rules), Setup::default().rules(rules).audit()] {
+        let lines = logged(setup).await;
+        let [(warn, alert), (info, line)] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!((warn.as_str(), info.as_str()), ("WARN", "INFO"));
+        assert_eq!(alert["message"], "policy raised an alert");
+        assert_eq!(alert["severity"], "high");
+        assert_eq!(line["message"], "policy asks for this line");
+        for line in [alert, line] {
+            assert_eq!((&line["tool"], &line["stage"]), (&"read_file".into(), &"request".into()));
+            assert!(line["decision_id"].is_string() && line["agent_id"].is_string(), "{line}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_rule_that_warns_says_what_it_would_deny() {
+    let watched = |mode| {
+        move |input: &domain::PolicyInput<'_>| match input.tool {
+            Some(_) => {
+                let rule = Some("writes".to_owned());
+                let reason = Reason { mode, rule, ..Reason::from("not this") };
+                domain::Decision { reasons: [reason].into(), ..allow() }
+            }
+            None => allow(),
+        }
+    };
+    let lines = logged(Setup::default().rules(watched(RuleMode::Warn))).await;
+    let [(level, fields)] = lines.as_slice() else { panic!("{lines:?}") };
+    assert_eq!(level, "WARN");
+    assert_eq!(fields["message"], "a watched rule would deny the message");
+    assert_eq!((&fields["rule"], &fields["would_say"]), (&"writes".into(), &"not this".into()));
+    assert!(fields["decision_id"].is_string(), "{fields}");
+    assert!(logged(Setup::default().rules(watched(RuleMode::Observe))).await.is_empty());
 }

@@ -181,7 +181,7 @@ async fn what_cannot_be_read_is_answered_and_recorded() {
 #[tokio::test]
 async fn what_belongs_to_no_session_is_answered_and_recorded() {
     let gateway = Setup::default().start();
-    let stream = caller_of_streams(&gateway);
+    let stream = caller_of_streams(&gateway).await;
     let foreign = stream.token().expose().to_owned();
     let ended = gateway.session().await;
     gateway.router.close(&ended).await;
@@ -206,9 +206,9 @@ async fn what_belongs_to_no_session_is_answered_and_recorded() {
     assert_eq!(gateway.row(), unknown);
 }
 
-fn caller_of_streams(gateway: &Gateway) -> std::sync::Arc<session::Session> {
+async fn caller_of_streams(gateway: &Gateway) -> std::sync::Arc<session::Session> {
     let caller = crate::Caller { transport: domain::Transport::Sse, ..caller() };
-    gateway.router.open(&caller).unwrap()
+    gateway.router.open(&caller).await.ok().unwrap()
 }
 
 #[tokio::test]

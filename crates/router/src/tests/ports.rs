@@ -5,8 +5,9 @@ use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use domain::{
-    Answer, AuditEvent, BoxFuture, Connection, Decision, ErrorKind, Failure, Handshake, Inbox,
-    Party, Permit, Policy, PolicyInput, Recorder, ServerView, Slot, Stage, Upstream,
+    Answer, Approval, ApprovalRequest, Approvals, AuditEvent, BoxFuture, Connection, Decision,
+    ErrorKind, Failure, Handshake, Inbox, Party, Permit, Policy, PolicyInput, Recorder, ServerView,
+    Slot, Stage, Upstream,
 };
 use protocol::{Kind, Message};
 use testkit::ports::Scripted;
@@ -22,13 +23,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 pub(super) struct ScriptedPolicy {
     rules: Rules,
-    examines: bool,
+    examines: &'static [Stage],
     asked: Mutex<Vec<String>>,
 }
 
 impl ScriptedPolicy {
-    /// Decides by rules; `examines` tells whether they look at answers.
-    pub(super) fn new(rules: Rules, examines: bool) -> Self {
+    /// Decides by rules, which look at those stages besides requests.
+    pub(super) fn new(rules: Rules, examines: &'static [Stage]) -> Self {
         Self { rules, examines, asked: Mutex::default() }
     }
 
@@ -47,12 +48,13 @@ impl Policy for ScriptedPolicy {
         (self.rules)(input)
     }
 
-    fn examines(&self, _: Stage) -> bool {
-        self.examines
+    fn examines(&self, stage: Stage) -> bool {
+        self.examines.contains(&stage)
     }
 }
 
 pub(super) struct Server {
+    transport: &'static str,
     script: Arc<Script>,
     state: Arc<Mutex<ServerState>>,
 }
@@ -61,6 +63,10 @@ pub(super) struct Server {
 pub(super) struct ServerState {
     /// Bodies that came, in order.
     pub(super) sent: Vec<String>,
+    /// The names of the headers that repeat arguments of the last one.
+    pub(super) repeated: Vec<String>,
+    /// The headers of policy that each of them came with.
+    pub(super) headers: Vec<String>,
     /// Requests of the server that were refused: raw id and why.
     pub(super) refused: Vec<(String, ErrorKind)>,
     /// Responses that asked for input and did not reach the client: raw id and why.
@@ -75,8 +81,8 @@ pub(super) struct ServerState {
 }
 
 impl Server {
-    pub(super) fn new(script: Script) -> Self {
-        Self { script: Arc::new(script), state: Arc::default() }
+    pub(super) fn new(transport: &'static str, script: Script) -> Self {
+        Self { transport, script: Arc::new(script), state: Arc::default() }
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, ServerState> {
@@ -99,13 +105,7 @@ impl Upstream for Server {
     }
 
     fn view(&self) -> ServerView<'_> {
-        ServerView {
-            name: "files",
-            transport: "stdio",
-            url: None,
-            tool_description: None,
-            tool_annotations: None,
-        }
+        ServerView { name: "files", transport: self.transport, url: None, tool: None }
     }
 }
 
@@ -116,8 +116,14 @@ struct Link {
 }
 
 impl Connection for Link {
-    fn send(&self, _: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
-        lock(&self.state).sent.push(text(message.bytes()));
+    fn send(&self, permit: Permit, message: Message) -> BoxFuture<'_, Result<Answer, Failure>> {
+        let headers = permit.headers().iter().map(|(name, value)| format!("{name}: {value}"));
+        let mut state = lock(&self.state);
+        let repeated = message.param_headers().iter().map(|header| header.name.to_string());
+        state.repeated = repeated.collect();
+        state.headers.push(headers.collect::<Vec<_>>().join("; "));
+        state.sent.push(text(message.bytes()));
+        drop(state);
         (self.script)(message, Arc::clone(&self.inbox))
     }
 
@@ -205,5 +211,29 @@ impl Slot for Reserved {
         state.reserved -= 1;
         assert!(state.seen.insert(event.request_id.as_u128()), "two rows of one message");
         state.events.push(*event);
+    }
+}
+
+/// People who answer every question alike, and the questions.
+pub(super) struct People {
+    answer: Result<Approval, Failure>,
+    asked: Mutex<Vec<ApprovalRequest>>,
+}
+
+impl People {
+    pub(super) fn answering(answer: Result<Approval, Failure>) -> Arc<Self> {
+        Arc::new(Self { answer, asked: Mutex::default() })
+    }
+
+    /// The questions since the last look.
+    pub(super) fn take(&self) -> Vec<ApprovalRequest> {
+        std::mem::take(&mut lock(&self.asked))
+    }
+}
+
+impl Approvals for People {
+    fn ask(&self, request: ApprovalRequest) -> BoxFuture<'_, Result<Approval, Failure>> {
+        lock(&self.asked).push(request);
+        Box::pin(ready(self.answer.clone()))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use domain::{Answer, AuditEvent, Decision, ErrorKind, Outcome};
+use domain::{Answer, AuditEvent, Decision, ErrorKind, Obligation, Outcome};
 use futures_util::{FutureExt, StreamExt, stream};
 use testkit::clock::ManualClock;
 
@@ -23,7 +23,7 @@ const ANSWER: &str = r#"{"content":[{"type":"text","text":"hello"}]}"#;
 async fn a_row_names_the_message_its_sender_and_the_decision() {
     let setup = Setup::default().answering(ANSWER).rules(|_| Decision {
         matched_rule: Some("data.mcp.policy.allow".into()),
-        obligations: Some("[]".into()),
+        obligations: [Obligation::Log { level: "debug".into() }].into(),
         ..allow()
     });
     let gateway = setup.start();
@@ -41,7 +41,7 @@ async fn a_row_names_the_message_its_sender_and_the_decision() {
     assert_eq!(event.protocol_version, Some("2025-06-18"));
     assert_eq!(event.decision, Outcome::Allow);
     assert_eq!(event.matched_rule.as_deref(), Some("data.mcp.policy.allow"));
-    assert_eq!(event.obligations.as_deref(), Some("[]"));
+    assert_eq!(*event.obligations, [Obligation::Log { level: "debug".into() }]);
     assert_eq!(event.policy_revision.as_deref(), Some("r1"));
     assert_eq!(event.request_bytes, CALL.len() as u64);
     assert_eq!(event.response_bytes, reply.len() as u64);

@@ -158,7 +158,7 @@ async fn initialize_without_an_id_opens_nothing() {
 async fn the_session_of_a_stream_lives_as_long_as_the_stream() {
     let gateway = answering(REJECTED).start();
     let sse = Caller { transport: Transport::Sse, ..caller() };
-    let session = gateway.router.open(&sse).unwrap();
+    let session = gateway.router.open(&sse).await.ok().unwrap();
     let received = gateway.receive(INITIALIZE, Ticket::Session(session.clone())).await;
     let reply = gateway.router.handle(received.ok().unwrap()).await;
     assert!(reply.session.is_none());

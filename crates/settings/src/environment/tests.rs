@@ -98,8 +98,8 @@ fn variables_of_other_versions_stop_the_start() {
         "environment variable `MCP_AGENTFACTS_MODE`: `agentfacts` is",
     );
     check_problem(
-        &[("MCP_POLICY_WATCH_FOR_CHANGES", "true")],
-        "environment variable `MCP_POLICY_WATCH_FOR_CHANGES`",
+        &[("MCP_AUDIT_ON_FAILURE", "allow")],
+        "environment variable `MCP_AUDIT_ON_FAILURE`",
     );
 }
 

@@ -122,11 +122,6 @@ fn keys_of_other_versions_are_refused() {
         ("agentfacts: {mode: optional}\n", "1:1: `agentfacts` is not available"),
         ("guardrails: {}\n", "1:1: `guardrails` is not available"),
         (
-            "policy:\n  watch_for_changes: true\n",
-            "2:3: `policy.watch_for_changes` is not available",
-        ),
-        ("policy: {json_policy_dir: x}\n", "1:10: `policy.json_policy_dir` is not available"),
-        (
             "upstream:\n  circuit_breaker:\n    enabled: true\n",
             "2:3: `upstream.circuit_breaker` is not",
         ),

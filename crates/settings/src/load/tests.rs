@@ -205,7 +205,7 @@ fn another(leaf: &Leaf) -> (Json, String) {
                     (json!([first]), items[0].1.clone())
                 }
             }
-            Kind::Map(_) => (json!({"NAME": "value"}), String::new()),
+            Kind::Map(kind) => (json!({"NAME": of(kind, &json!(null)).0}), String::new()),
         }
     }
     of(&leaf.kind, &leaf.default)
@@ -227,11 +227,11 @@ fn every_key_reaches_the_settings_from_the_file_and_from_its_variables() {
         let pointer = format!("/{}", leaf.path.replace('.', "/"));
         let reached = |loaded: Loaded, through: &str| {
             let settings = serde_json::to_value(&loaded.settings).unwrap();
-            // The only mapping holds secrets, which do not serialise.
-            let expected = if matches!(leaf.kind, Kind::Map(_)) {
-                json!({"NAME": "***"})
-            } else {
-                value.clone()
+            let expected = match leaf.path.as_str() {
+                // They hold secrets, which do not serialise.
+                "policy.bundle.shared_keys" | "upstream.env" => json!({"NAME": "***"}),
+                "policy.bundle.token" => json!("***"),
+                _ => value.clone(),
             };
             assert_eq!(
                 settings.pointer(&pointer),
@@ -257,4 +257,29 @@ fn names_in_a_mapping_keep_their_spelling() {
     let env = &loaded.settings.upstream.env;
     assert_eq!(env["a.B_c"].expose(), "1");
     assert_eq!(env["d-E"].expose(), "2");
+}
+
+#[test]
+fn names_of_rules_keep_their_dots() {
+    let loaded =
+        load("policy: {rules: {data.mcp.policy.allow: observe, no_writes: off}}", &[]).unwrap();
+    let rules = &loaded.settings.policy.rules;
+    assert_eq!(rules["data.mcp.policy.allow"], domain::RuleMode::Observe);
+    assert_eq!(rules["no_writes"], domain::RuleMode::Off);
+}
+
+#[test]
+fn a_digest_names_the_settings_wherever_they_come_from() {
+    let digest = |file: &str, env: &[(&str, &str)]| load(file, env).unwrap().digest();
+    let port = digest("server: {listen: {port: 4000}}", &[]);
+    assert_eq!(port.len(), 16);
+    assert!(port.bytes().all(|it| it.is_ascii_hexdigit()), "{port}");
+    assert_eq!(port, digest("{}", &[("MCP_SERVER_PORT", "4000")]));
+    assert_ne!(port, digest("{}", &[]));
+    // Of a secret nothing shows, not even whether it changed.
+    let secret = "upstream: {command: [x], env: {KEY: \"${env:KEY}\"}}";
+    assert_eq!(digest(secret, &[("KEY", "one")]), digest(secret, &[("KEY", "two")]));
+    let loaded = load("{}", &[]).unwrap();
+    assert!(loaded.show().starts_with(&format!("# digest: {}\n", loaded.digest())));
+    assert_eq!(loaded.show_json()["digest"], loaded.digest());
 }

@@ -216,3 +216,29 @@ fn everything_is_told_at_once() {
         &["`audit.db_path`", "`metrics.path`", "`health.address`"],
     );
 }
+
+#[test]
+fn the_port_of_operators_is_checked_like_the_others() {
+    let with = |port| {
+        move |it: &mut Settings| {
+            ports(it, 3000, 9090, 8080);
+            (it.admin.enabled, it.admin.port) = (true, port);
+        }
+    };
+    check(with(8081), &[]);
+    check(with(9090), &[]);
+    check(with(3000), &["`admin.port` and `server.listen.port` are both `3000`"]);
+    check(
+        |it| (it.admin.enabled, it.admin.address) = (true, "0.0.0.0".into()),
+        &["`admin.address`: `0.0.0.0` is not of this machine only"],
+    );
+    check(
+        |it| {
+            with(8081)(it);
+            it.upstream.url = Some("http://127.0.0.1:8081/mcp".to_owned());
+        },
+        &[
+            "`upstream.url`: `http://127.0.0.1:8081/mcp` is the gateway's own address, by `admin.port`",
+        ],
+    );
+}

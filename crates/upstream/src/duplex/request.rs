@@ -11,18 +11,19 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Dialler, Duplex, Wire};
 use crate::ledger::{Flight, Lane, Piece};
+use crate::parcel::Parcel;
 use crate::session::Miss;
 
 impl Duplex {
     /// Passes a request on and waits for its answer, or the beginning of it.
-    pub(super) async fn request(&self, lane: Lane, message: &Message) -> Result<Answer, Failure> {
+    pub(super) async fn request(&self, lane: Lane, message: Parcel<'_>) -> Result<Answer, Failure> {
         let deadline = self.shared.deadline();
         let initialize = message.method() == Some(Method::Initialize);
         let mut tries = 0;
         loop {
             tries += 1;
             let again = tries < self.shared.config().retry.attempts();
-            let mut flight = self.ledger.enter(lane, message)?;
+            let mut flight = self.ledger.enter(lane, &message)?;
             if !flight.listens() {
                 flight.hold(self.shared.slot(deadline).await?);
             }
@@ -39,7 +40,7 @@ impl Duplex {
                 Ok(Piece::End(Ok(answer))) => {
                     self.failures.store(0, Ordering::Relaxed);
                     if initialize {
-                        self.greeting.answered(&self.shared, message, &answer)?;
+                        self.greeting.answered(&self.shared, &message, &answer)?;
                     }
                     return Ok(Answer::Message(answer));
                 }
@@ -60,15 +61,15 @@ impl Duplex {
     async fn ask(
         &self,
         wire: &Arc<Wire>,
-        message: &Message,
+        message: Parcel<'_>,
         flight: &mut Flight,
         deadline: Instant,
     ) -> Result<Piece, Miss> {
         self.ledger.sent_on(flight.own(), wire.id());
-        let body = flight.body(message);
+        let body = flight.body(&message);
         let sent = tokio::select! {
             biased;
-            sent = self.put(wire, body, deadline) => sent,
+            sent = self.put(wire, body, Some(message), deadline) => sent,
             // The answer can be faster than the word that the message was taken.
             piece = flight.next() => return Ok(piece),
         };
@@ -89,7 +90,7 @@ impl Duplex {
     ) -> Result<Message, Failure> {
         let deadline = self.shared.deadline();
         let mut flight = self.ledger.enter_own(message);
-        let mut piece = self.ask(wire, message, &mut flight, deadline).await;
+        let mut piece = self.ask(wire, Parcel::own(message), &mut flight, deadline).await;
         loop {
             match piece.map_err(Miss::into_failure)? {
                 Piece::End(end) => return end,
@@ -132,8 +133,9 @@ impl Duplex {
         &self,
         wire: &Wire,
         body: Bytes,
+        message: Option<Parcel<'_>>,
         deadline: Instant,
     ) -> Result<(), Miss> {
-        timeout_at(deadline, wire.put(body)).await.map_err(|_| self.late())?
+        timeout_at(deadline, wire.put(body, message)).await.map_err(|_| self.late())?
     }
 }

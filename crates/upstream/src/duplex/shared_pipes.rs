@@ -5,14 +5,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use domain::{BoxFuture, Inbox};
+use domain::{BoxFuture, Inbox, lock};
 use protocol::Message;
 
 use super::{Dialler, Duplex};
-use crate::ledger::{Lane, Updates, lock};
+use crate::ledger::{Lane, Updates};
+use crate::protocol_errors::ProtocolErrors;
 use crate::server::{Shared, boxed};
 use crate::session::Owner;
-use crate::throttle::ProtocolErrors;
 
 /// The place of such a pair of pipes.
 #[derive(Default)]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::failure;
 use crate::http::{HttpClient, discard, parse, post};
 use crate::ledger::Ledger;
+use crate::parcel::Parcel;
 use crate::server::Shared;
 use crate::session::Miss;
 use crate::target::Target;
@@ -134,12 +135,12 @@ impl Wire {
         !self.end.heard.load(Ordering::Relaxed)
     }
 
-    /// Sends one message.
+    /// Sends one message: `body`, with the headers that policy sets for `message`.
     ///
     /// # Errors
     ///
     /// The wire is dead, which is a message not taken, or the server refused the message.
-    pub(crate) async fn put(&self, body: Bytes) -> Result<(), Miss> {
+    pub(crate) async fn put(&self, body: Bytes, message: Option<Parcel<'_>>) -> Result<(), Miss> {
         if let Some(failure) = self.end.dead.get() {
             return Err(Miss::NotTaken(failure.clone().unsent()));
         }
@@ -148,7 +149,11 @@ impl Wire {
                 queue.send(body).await.map_err(|_| Miss::NotTaken(self.why().unsent()))
             }
             Out::Posts(client, endpoint) => {
-                let request = || post(endpoint, HeaderMap::new(), body.clone());
+                let mut headers = HeaderMap::new();
+                if let Some(message) = message {
+                    message.label(&mut headers);
+                }
+                let request = || post(endpoint, headers.clone(), body.clone());
                 let sent = client.send(endpoint, request).await;
                 let response = sent.inspect_err(|failure| self.end.shared.lost(failure))?;
                 self.end.shared.reached();

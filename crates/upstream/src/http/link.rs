@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use domain::{Answer, Failure, Handshake, Inbox};
+use domain::{Answer, Failure, Handshake, Inbox, lock};
 use http::{HeaderMap, Response};
 use hyper::body::Incoming;
 use protocol::{Era, Kind, Message, Method};
@@ -30,7 +30,8 @@ use self::phase::Phase;
 use super::{HttpClient, delete, discard, post};
 use crate::failure;
 use crate::greeting::Greeting;
-use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation, lock};
+use crate::ledger::{Abandon, Lane, Ledger, Updates, cancellation};
+use crate::parcel::Parcel;
 use crate::questions::Questions;
 use crate::server::{GRACE, Shared};
 use crate::session::{Miss, Owner};
@@ -115,7 +116,7 @@ impl HttpLink {
     pub(crate) async fn send(
         self: &Arc<Self>,
         lane: Lane,
-        message: &Message,
+        message: Parcel<'_>,
         probing: bool,
     ) -> Result<Answer, Miss> {
         let deadline = self.shared.deadline();
@@ -148,7 +149,7 @@ impl HttpLink {
         if matches!(phase, Phase::Forgotten) {
             return Ok(Answer::Accepted);
         }
-        match self.notify(body, Says::Session(phase), false, self.shared.deadline()).await {
+        match self.notify(body, Says::of(phase), false, self.shared.deadline()).await {
             Err(Miss::NotTaken(_)) => Ok(Answer::Accepted),
             said => said,
         }
@@ -158,12 +159,12 @@ impl HttpLink {
     async fn tell(
         self: &Arc<Self>,
         lane: Lane,
-        message: &Message,
+        message: Parcel<'_>,
         probing: bool,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
         if message.method() == Some(Method::Cancelled) {
-            return match self.ledger.cancel(lane, message) {
+            return match self.ledger.cancel(lane, &message) {
                 Some((own, Era::Legacy)) => {
                     self.say(message.with_cancelled_id(&own.to_string())).await
                 }
@@ -174,7 +175,7 @@ impl HttpLink {
         let says = self.says(message)?;
         let accepted = self.notify(message.bytes().clone(), says, probing, deadline).await?;
         if message.method() == Some(Method::Initialized) {
-            self.greeting.initialized(message);
+            self.greeting.initialized(&message);
             self.listen();
         }
         Ok(accepted)
@@ -220,11 +221,11 @@ impl HttpLink {
     async fn request(
         self: &Arc<Self>,
         lane: Lane,
-        message: &Message,
+        message: Parcel<'_>,
         probing: bool,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        let mut flight = self.ledger.enter(lane, message)?;
+        let mut flight = self.ledger.enter(lane, &message)?;
         if !flight.listens() {
             flight.hold(self.shared.slot(deadline).await?);
         }
@@ -240,15 +241,15 @@ impl HttpLink {
     /// # Errors
     ///
     /// It belongs to a session that the server has forgotten.
-    fn says<'a>(&self, message: &'a Message) -> Result<Says<'a>, Miss> {
+    fn says<'a>(&self, message: Parcel<'a>) -> Result<Says<'a>, Miss> {
         if message.era() == Era::Modern {
-            return Ok(Says::Message(message));
+            return Ok(Says { session: None, message: Some(message) });
         }
         let phase = lock(&self.phase).clone();
         if matches!(phase, Phase::Forgotten) && message.method() != Some(Method::Initialize) {
             return Err(Miss::NotTaken(failure::forgotten().unsent()));
         }
-        Ok(Says::Session(phase))
+        Ok(Says { session: Some(phase), message: Some(message) })
     }
 
     /// Sends a body with its headers.
@@ -325,26 +326,33 @@ fn resumed(owner: &Owner, handshake: &Handshake) -> Phase {
 }
 
 /// What a message says in its headers.
-enum Says<'a> {
-    /// The session it belongs to.
-    Session(Phase),
-    /// What is in its body.
-    Message(&'a Message),
+struct Says<'a> {
+    /// The session it belongs to, where the era has them; else what is in the body is repeated.
+    session: Option<Phase>,
+    /// The message of the client, if it is one.
+    message: Option<Parcel<'a>>,
 }
 
 impl Says<'_> {
+    /// What a message of our own says.
+    fn of(session: Phase) -> Self {
+        Self { session: Some(session), message: None }
+    }
+
     fn headers(&self) -> HeaderMap {
-        match self {
-            Self::Session(phase) => phase.headers(),
-            Self::Message(message) => mirrored::headers(message),
+        let mut headers = match (&self.session, self.message) {
+            (Some(phase), _) => phase.headers(),
+            (None, Some(message)) => mirrored::headers(message.message),
+            (None, None) => HeaderMap::new(),
+        };
+        if let Some(message) = self.message {
+            message.label(&mut headers);
         }
+        headers
     }
 
     fn into_phase(self) -> Phase {
-        match self {
-            Self::Session(phase) => phase,
-            Self::Message(_) => Phase::Fresh,
-        }
+        self.session.unwrap_or_default()
     }
 }
 

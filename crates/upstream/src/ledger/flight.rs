@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::Failure;
+use domain::{Failure, lock};
 use protocol::{Era, Message};
 use tokio::sync::oneshot::error::{RecvError, TryRecvError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{Abandon, Ledger, lock, names};
+use super::{Abandon, Ledger, names};
 use crate::failure;
 
 /// One request in flight. Dropping it frees its place; if it was armed and has no end yet, the

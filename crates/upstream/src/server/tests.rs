@@ -1,5 +1,6 @@
 //! The clients against real sockets and real processes.
 
+mod headers;
 mod health;
 mod http;
 mod limits;
@@ -15,9 +16,7 @@ mod websocket;
 
 use std::time::Duration;
 
-use domain::{
-    Answer, ErrorKind, MessageStream, Mode, Permit, Revision, Span, SystemClock, Verdict,
-};
+use domain::{Answer, ErrorKind, MessageStream, Span, SystemClock};
 use futures_util::StreamExt;
 use protocol::{Kind, Message};
 use tokio::sync::mpsc;
@@ -25,26 +24,13 @@ use tokio::sync::mpsc;
 use self::log::Log;
 use super::*;
 use crate::{Retry, TransportKind};
+use testkit::ports::permit;
 
 /// Longest any test waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `upstream.timeout` of tests that let it pass; none of them waits for it, see [`Rig::expire`].
 const TIMEOUT: Span = Span::secs(30);
-
-fn permit() -> Permit {
-    let decision = domain::Decision {
-        verdict: Verdict::Allow,
-        reasons: Arc::default(),
-        matched_rule: None,
-        obligations: None,
-        error: None,
-        revision: Revision("test".into()),
-        cached: false,
-        elapsed: Duration::ZERO,
-    };
-    Permit::grant(&decision, Mode::Enforce).unwrap()
-}
 
 fn message(text: &str) -> Message {
     Message::parse(text.to_owned().into()).unwrap()

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{Answer, Failure, Handshake};
-use protocol::{Era, Message, ProtocolVersion};
+use protocol::{Era, ProtocolVersion};
 
 use super::{Miss, Owner};
 use crate::duplex::{Dialler, Duplex, Lease};
 use crate::http::HttpLink;
 use crate::ledger::{Lane, Updates};
+use crate::parcel::Parcel;
 use crate::route::Route;
 
 /// A way that was chosen.
@@ -55,7 +56,11 @@ impl Link {
 
     /// Finds out with the first message whether the server is there. Streamable HTTP is tried with
     /// the message itself, and the answer comes back; pipes are opened only.
-    pub(super) async fn open(&self, lane: Lane, message: &Message) -> Result<Option<Answer>, Miss> {
+    pub(super) async fn open(
+        &self,
+        lane: Lane,
+        message: Parcel<'_>,
+    ) -> Result<Option<Answer>, Miss> {
         let duplex = match self {
             Self::Http(link) => {
                 return Ok(Some(link.send(lane, message, true).await?));
@@ -63,10 +68,10 @@ impl Link {
             Self::Own(duplex) => duplex,
             Self::Shared(lease) => lease.duplex(),
         };
-        duplex.open(message).await.map(|()| None).map_err(Miss::unsent)
+        duplex.open(&message).await.map(|()| None).map_err(Miss::unsent)
     }
 
-    pub(super) async fn send(&self, lane: Lane, message: &Message) -> Result<Answer, Failure> {
+    pub(super) async fn send(&self, lane: Lane, message: Parcel<'_>) -> Result<Answer, Failure> {
         match self {
             Self::Http(link) => link.send(lane, message, false).await.map_err(Miss::into_failure),
             Self::Own(duplex) => duplex.send(lane, message).await,

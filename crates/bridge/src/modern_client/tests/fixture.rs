@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use domain::{
     Answer, BoxFuture, Connection, Failure, Inbox, MessageStream, Party, Permit, ServerView,
-    Upstream,
+    Upstream, lock,
 };
 use futures_util::{StreamExt, stream};
 use protocol::{Kind, Message, Method, encode};
@@ -12,7 +12,6 @@ use testkit::clock::ManualClock;
 use tokio::sync::{mpsc, watch};
 
 use crate::fixture::{error, message, permit, result};
-use crate::lock::lock;
 use crate::modern_client::ModernClient;
 
 /// What the server says to `initialize`.
@@ -121,13 +120,7 @@ impl Upstream for Raw {
     }
 
     fn view(&self) -> ServerView<'_> {
-        ServerView {
-            name: "old",
-            transport: "stdio",
-            url: None,
-            tool_description: None,
-            tool_annotations: None,
-        }
+        ServerView { name: "old", transport: "stdio", url: None, tool: None }
     }
 }
 

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{Decision, Reason, Revision};
+use domain::{Decision, Obligation, Reason, Revision};
 use policy::Engine;
 use tempfile::TempDir;
 
@@ -26,12 +26,12 @@ fn files(input: &str) -> (TempDir, EvalArgs) {
     std::fs::write(path("policies/policy.rego"), POLICY).unwrap();
     std::fs::write(path("more.yaml"), "forbidden: [burn]").unwrap();
     std::fs::write(path("input.json"), input).unwrap();
-    let args = EvalArgs {
+    let question = Question {
         data: vec![path("policies"), path("more.yaml")],
         input: path("input.json"),
         config: None,
-        format: Format::Pretty,
     };
+    let args = EvalArgs { question, explain: None, format: Format::Pretty };
     (folder, args)
 }
 
@@ -40,7 +40,10 @@ fn check(input: &str, exit: Exit) {
     let (_folder, mut args) = files(input);
     for format in [Format::Pretty, Format::Json] {
         args.format = format;
-        assert_eq!(execute(&args).unwrap(), exit);
+        for explain in [None, Some(Explain::Notes), Some(Explain::Fails), Some(Explain::Full)] {
+            args.explain = explain;
+            assert_eq!(execute(&args).unwrap(), exit);
+        }
     }
 }
 
@@ -57,10 +60,9 @@ fn inputs_that_leave_much_out_are_decided_as_in_the_gateway() {
         (r#"{"method": "tools/call", "tool": "write_file"}"#, Exit::No),
         (r#"{"request": {"method": "tools/call", "tool": "write_file"}}"#, Exit::No),
         (r#"{"method": "tools/call", "tool": "read_file"}"#, Exit::Done),
-        ("{}", Exit::No),
     ] {
         let (_folder, mut args) = files(input);
-        args.data = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies").into()];
+        args.question.data = vec![concat!(env!("CARGO_MANIFEST_DIR"), "/../../policies").into()];
         assert_eq!(execute(&args).unwrap(), exit, "{input}");
     }
 }
@@ -82,11 +84,11 @@ fn what_cannot_be_evaluated_is_no_answer() {
     let (folder, _) = &files("");
     let (_other, mut args) = files("no json");
     check_no_answer(&args, "not JSON");
-    args.input = folder.path().join("missing.json");
+    args.question.input = folder.path().join("missing.json");
     check_no_answer(&args, "missing.json");
-    args.data.push(folder.path().join("missing.yaml"));
+    args.question.data.push(folder.path().join("missing.yaml"));
     check_no_answer(&args, "missing.yaml");
-    args.data = vec![folder.path().join("missing")];
+    args.question.data = vec![folder.path().join("missing")];
     check_no_answer(&args, "missing");
 }
 
@@ -102,8 +104,8 @@ fn the_policies_of_the_configuration_decide_when_none_are_named() {
         data.display()
     );
     std::fs::write(&config, text).unwrap();
-    args.data = Vec::new();
-    args.config = Some(config);
+    args.question.data = Vec::new();
+    args.question.config = Some(config);
     assert_eq!(execute(&args).unwrap(), Exit::No);
 }
 
@@ -114,13 +116,16 @@ fn outcome() -> EvalOutcome {
         severity: Some("high".to_owned()),
         owasp: Some("MCP05".to_owned()),
         compliance: Some("SOC2".to_owned()),
+        at: Some("policies/burn.rego:7".into()),
+        ..Reason::default()
     };
     EvalOutcome {
         decision: Decision {
             verdict: Verdict::Deny,
             reasons: Arc::new([full, "and late".into()]),
             matched_rule: Some("data.mcp.policy.deny".into()),
-            obligations: Some(r#"[{"log": {"level": "warn"}}]"#.into()),
+            rules: Some(r#"[{"rule":"forbidden","at":"policies/burn.rego:7"}]"#.into()),
+            obligations: Arc::new([Obligation::Log { level: "warn".into() }]),
             error: None,
             revision: Revision("0123abcd".into()),
             cached: false,
@@ -147,5 +152,37 @@ fn what_is_allowed_without_a_rule_is_one_word() {
     outcome.decision.verdict = Verdict::Allow;
     outcome.decision.reasons = Arc::new([]);
     outcome.decision.matched_rule = None;
+    outcome.decision.rules = None;
+    outcome.decision.obligations = Arc::new([]);
     assert_eq!(pretty(&outcome), "allow\n");
+}
+
+#[test]
+fn a_rule_that_is_only_watched_would_deny() {
+    let mut outcome = outcome();
+    outcome.decision.verdict = Verdict::Allow;
+    let watched = Reason { mode: domain::RuleMode::Observe, ..Reason::from("late") };
+    outcome.decision.reasons = Arc::new([watched]);
+    outcome.decision.obligations = Arc::new([]);
+    assert_eq!(pretty(&outcome), "allow data.mcp.policy.deny\n  - would deny: late\n");
+}
+
+#[test]
+fn what_is_allowed_says_by_which_definition() {
+    let mut outcome = outcome();
+    outcome.decision.verdict = Verdict::Allow;
+    outcome.decision.reasons = Arc::new([]);
+    outcome.decision.obligations = Arc::new([]);
+    assert_eq!(pretty(&outcome), "allow data.mcp.policy.deny\n  by policies/burn.rego:7\n");
+}
+
+#[test]
+fn json_policies_decide_with_the_others() {
+    let (folder, args) = files(r#"{"method": "tools/call", "tool": "shred"}"#);
+    assert_eq!(execute(&args).unwrap(), Exit::Done);
+    std::fs::create_dir(folder.path().join("policies/json")).unwrap();
+    let policy = r#"{"name": "office", "version": "1.0", "rules": [
+        {"id": "no-shredding", "type": "blocklist", "conditions": {"match_type": "tool", "values": ["shred"]}}]}"#;
+    std::fs::write(folder.path().join("policies/json/office.json"), policy).unwrap();
+    assert_eq!(execute(&args).unwrap(), Exit::No);
 }

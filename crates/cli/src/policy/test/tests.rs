@@ -36,7 +36,16 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 fn args(dir: &Path, run: Option<&str>) -> TestArgs {
     let run = run.map(|run| Regex::new(run).unwrap());
-    TestArgs { dir: dir.to_owned(), run, verbose: false, format: Format::Pretty }
+    TestArgs {
+        dir: dir.to_owned(),
+        run,
+        verbose: false,
+        coverage: false,
+        threshold: None,
+        bench: false,
+        watch: false,
+        format: Format::Pretty,
+    }
 }
 
 #[track_caller]
@@ -74,7 +83,7 @@ fn a_folder_that_cannot_be_loaded_is_no_answer() {
 #[test]
 fn the_examples_of_the_readme_pass() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/drafts");
-    let report = policy::run_tests(&dir).unwrap();
+    let report = policy::run_tests(&dir, TestOptions::default()).unwrap();
     assert_eq!(pretty(&report, false), "3 tests, 3 passed, 0 failed\n");
 }
 
@@ -87,6 +96,7 @@ fn case(name: &str, outcome: TestOutcome) -> TestCase {
         outcome,
         elapsed: Duration::from_micros(1234),
         output: vec!["policies/a_test.rego:13: \u{1b}[2Jprinted".to_owned()],
+        bench: None,
     }
 }
 
@@ -98,7 +108,7 @@ fn report() -> TestReport {
         case("test_error", TestOutcome::Error(error)),
         case("todo_test_later", TestOutcome::Skipped),
     ];
-    TestReport { cases }
+    TestReport { cases, coverage: None }
 }
 
 #[test]
@@ -118,6 +128,36 @@ fn programs_get_all_tests() {
 
 #[test]
 fn one_test_is_no_tests() {
-    let report = TestReport { cases: vec![case("test_passed", TestOutcome::Passed)] };
+    let report =
+        TestReport { cases: vec![case("test_passed", TestOutcome::Passed)], coverage: None };
     assert_eq!(pretty(&report, false), "1 test, 1 passed, 0 failed\n");
+}
+
+#[test]
+fn a_threshold_is_a_no_when_lines_are_missed() {
+    let folder = folder(&[
+        ("policy.rego", POLICY),
+        ("policy_test.rego", "package t\n\ntest_nothing if true\n"),
+    ]);
+    let threshold =
+        |threshold| TestArgs { threshold: Some(threshold), ..args(folder.path(), None) };
+    assert_eq!(execute(&threshold(100.0)).unwrap(), Exit::No);
+    assert_eq!(execute(&threshold(0.0)).unwrap(), Exit::Done);
+    std::fs::write(
+        folder.path().join("policy_test.rego"),
+        "package t\n\ntest_it if data.mcp.policy.deny with input as {\"tool\": \"burn\"}\n",
+    )
+    .unwrap();
+    assert_eq!(execute(&threshold(100.0)).unwrap(), Exit::Done);
+    assert_eq!(lines(&BTreeSet::from([1, 3, 4, 5, 9])), "1, 3-5, 9");
+}
+
+#[test]
+fn a_change_of_a_file_is_seen() {
+    let folder = folder(&[("policy.rego", POLICY)]);
+    let before = watch::look(folder.path()).unwrap();
+    assert_eq!(watch::look(folder.path()).unwrap(), before);
+    std::fs::write(folder.path().join("policy.rego"), "package other\n").unwrap();
+    assert_ne!(watch::look(folder.path()).unwrap(), before);
+    watch::look(&folder.path().join("gone")).unwrap_err();
 }

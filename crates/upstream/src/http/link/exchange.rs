@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::{Answer, Failure};
+use domain::{Answer, Failure, lock};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue};
 use protocol::{Kind, Message, Method};
@@ -13,7 +13,8 @@ use super::answer::AnswerEvents;
 use super::{HttpLink, Phase, is_answer};
 use crate::failure;
 use crate::http::{EventReader, Media, SESSION_ID, parse};
-use crate::ledger::{Flight, Piece, lock, own_id};
+use crate::ledger::{Flight, Piece, own_id};
+use crate::parcel::Parcel;
 use crate::session::Miss;
 
 /// What the answer to `initialize` opens.
@@ -34,12 +35,12 @@ impl HttpLink {
     /// Sends a request and waits for its answer, or the head of it.
     pub(super) async fn fly(
         self: &Arc<Self>,
-        message: &Message,
+        message: Parcel<'_>,
         mut flight: Flight,
         probing: bool,
         deadline: Instant,
     ) -> Result<Answer, Miss> {
-        let (own, body) = (flight.own(), flight.body(message));
+        let (own, body) = (flight.own(), flight.body(&message));
         let exchange = self.exchange(message, own, body, probing, deadline);
         let (since, limit) = (flight.started(), self.shared.timeout());
         let answer = tokio::select! {
@@ -72,7 +73,7 @@ impl HttpLink {
     /// One request and the head of its answer, or all of it when it is JSON.
     async fn exchange(
         &self,
-        message: &Message,
+        message: Parcel<'_>,
         own: u64,
         body: Bytes,
         probing: bool,
@@ -88,7 +89,7 @@ impl HttpLink {
         }
         let response = sent.response;
         let opening = initialize.then(|| Opening {
-            initialize: message.clone(),
+            initialize: message.message.clone(),
             session: self.minted(response.headers()),
         });
         match Media::of(response.headers()) {

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::Failure;
+use domain::{Failure, lock};
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::{HttpLink, Phase, is_answer};
 use crate::failure;
 use crate::http::{EventReader, LAST_EVENT_ID, Media, get_events, parse};
-use crate::ledger::lock;
 
 /// Why a stream was not opened.
 pub(super) struct Refused {

@@ -8,8 +8,9 @@ use tokio::time::{Instant, timeout_at};
 use super::{HttpLink, Phase, Sent, is_answer};
 use crate::failure;
 use crate::http::Media;
-use crate::ledger::{lock, own_id};
+use crate::ledger::own_id;
 use crate::session::Miss;
+use domain::lock;
 
 impl HttpLink {
     /// Finds the error reply to the request that `asked` names by our id, or the failure.

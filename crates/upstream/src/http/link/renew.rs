@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{Answer, Failure};
+use domain::{Answer, Failure, lock};
 use futures_util::StreamExt;
 use protocol::{Kind, Message};
 use tokio::time::{Instant, timeout_at};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{HttpLink, Phase, Says, is_answer};
 use crate::failure;
 use crate::greeting::Words;
-use crate::ledger::lock;
+use crate::parcel::Parcel;
 use crate::session::Miss;
 
 impl HttpLink {
@@ -54,7 +54,7 @@ impl HttpLink {
             return Err(failure::not_again().into());
         }
         let Some(initialized) = words.initialized else { return Ok(()) };
-        let says = Says::Session(lock(&self.phase).clone());
+        let says = Says::of(lock(&self.phase).clone());
         let told = self.notify(initialized, says, probing, deadline).await;
         told.map_err(Miss::into_failure)?;
         self.listen();
@@ -78,7 +78,7 @@ impl HttpLink {
         deadline: Instant,
     ) -> Result<Message, Miss> {
         let flight = self.ledger.enter_own(message);
-        let mut messages = match self.fly(message, flight, probing, deadline).await? {
+        let mut messages = match self.fly(Parcel::own(message), flight, probing, deadline).await? {
             Answer::Message(answer) => return Ok(answer),
             Answer::Stream(messages) => messages,
             Answer::Accepted => return Err(failure::not_again().into()),

@@ -1,8 +1,0 @@
-//! Mutexes whose holders leave the value whole.
-
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Takes a mutex whose holder may have panicked: every holder here leaves the value whole.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
