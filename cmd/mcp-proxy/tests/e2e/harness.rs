@@ -7,6 +7,7 @@
 
 pub(crate) mod client;
 pub(crate) mod config;
+pub(crate) mod console;
 pub(crate) mod gateway;
 pub(crate) mod http;
 pub(crate) mod legacy;

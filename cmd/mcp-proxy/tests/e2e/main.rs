@@ -5,13 +5,21 @@
 //! folder of its own, on loopback, and stops it.
 
 #[cfg(test)]
+mod approvals;
+#[cfg(test)]
 mod audit_log;
 #[cfg(test)]
 mod batches;
 #[cfg(test)]
+mod bundles;
+#[cfg(test)]
 mod command_line;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod continuity;
+#[cfg(test)]
+mod denials;
 #[cfg(test)]
 mod eras;
 #[cfg(test)]
@@ -31,17 +39,29 @@ mod http_edge;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]
+mod learn;
+#[cfg(test)]
 mod lists;
+#[cfg(test)]
+mod lockdown;
 #[cfg(test)]
 mod main_job;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod obligations;
+#[cfg(test)]
 mod pairs;
+#[cfg(test)]
+mod policy_commands;
 #[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod restarts;
 #[cfg(test)]
@@ -50,6 +70,8 @@ mod restless;
 mod resumption;
 #[cfg(test)]
 mod rogue;
+#[cfg(test)]
+mod rule_modes;
 #[cfg(test)]
 mod sessions;
 #[cfg(test)]
@@ -62,5 +84,7 @@ mod start_errors;
 mod stdio_child;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod walk;
 #[cfg(test)]
 mod wrap;

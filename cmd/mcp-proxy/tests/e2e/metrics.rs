@@ -34,6 +34,7 @@ const GROWS: &[(&str, &[(&str, &str)])] = &[
     ("mcp_proxy_upstream_requests_total", &[]),
     ("mcp_proxy_upstream_request_duration_seconds_count", &[]),
     ("mcp_proxy_upstream_request_duration_seconds_sum", &[]),
+    ("mcp_proxy_upstream_protocol_errors_total", &[]),
     ("mcp_proxy_audit_records_written_total", &[]),
     ("mcp_proxy_audit_flushes_total", &[]),
 ];
@@ -47,6 +48,29 @@ const RESTS: &[(&str, f64)] = &[
     ("mcp_proxy_audit_buffer_size", 0.0),
     ("mcp_proxy_active_sessions", 0.0),
     ("mcp_proxy_upstream_children", 0.0),
+    ("mcp_proxy_log_lines_dropped_total", 0.0),
+    ("mcp_proxy_policy_info", 1.0),
+    ("mcp_proxy_policy_held", 0.0),
+    ("mcp_proxy_lockdown", 0.0),
+];
+
+/// What policy asks for, and what becomes of policies: samples that the traffic of their own test moves.
+const ACTS: &[(&str, &[(&str, &str)])] = &[
+    ("mcp_proxy_policy_decisions_total", &[("decision", "would_deny"), ("mode", "enforce")]),
+    ("mcp_proxy_policy_cache_verifications_total", &[("result", "same")]),
+    ("mcp_proxy_policy_timeouts_total", &[]),
+    ("mcp_proxy_policy_reloads_total", &[("result", "ok")]),
+    ("mcp_proxy_policy_reloads_total", &[("result", "unchanged")]),
+    ("mcp_proxy_policy_reloads_total", &[("result", "held")]),
+    ("mcp_proxy_policy_reloads_total", &[("result", "error")]),
+    ("mcp_proxy_policy_held", &[]),
+    ("mcp_proxy_lockdown", &[]),
+    ("mcp_proxy_alerts_total", &[("severity", "high")]),
+    ("mcp_proxy_alerts_total", &[("severity", "other")]),
+    ("mcp_proxy_rate_limited_total", &[]),
+    ("mcp_proxy_approvals_total", &[("result", "pending")]),
+    ("mcp_proxy_approvals_total", &[("result", "granted")]),
+    ("mcp_proxy_approvals_total", &[("result", "denied")]),
 ];
 
 const POLICY: &str = r#"package mcp.policy
@@ -57,6 +81,20 @@ deny if input.tool == "delete_file"
 
 allow := "broken" if input.tool == "broken"
 "#;
+
+/// All of the samples are larger on the second page than on the first.
+#[track_caller]
+fn moved(samples: &[(&str, &[(&str, &str)])], before: &str, after: &str) {
+    let still: Vec<String> = samples
+        .iter()
+        .filter(|(name, labels)| {
+            let value = |page: &str| sample(page, name, labels).unwrap_or(0.0);
+            value(after) <= value(before)
+        })
+        .map(|(name, labels)| format!("{name} {labels:?}"))
+        .collect();
+    assert!(still.is_empty(), "did not move: {still:#?}\n{after}");
+}
 
 #[test]
 fn every_metric_moves() {
@@ -71,6 +109,7 @@ fn every_metric_moves() {
         client.call("broken", json!({}));
         client.request("vendor/unheard-of", json!({}));
     }
+    client.call("wrong_id", json!({}));
     assert_eq!(sample(&gateway.scrape(), "mcp_proxy_active_sessions", &[]), Some(1.0));
     client.delete();
     drop(gateway.legacy_client());
@@ -80,18 +119,10 @@ fn every_metric_moves() {
     let calls = 3.0;
     until("the rows are written", || {
         sample(&gateway.scrape(), "mcp_proxy_audit_records_written_total", &[])
-            .is_some_and(|rows| rows >= calls * 5.0 + 4.0)
+            .is_some_and(|rows| rows >= calls * 5.0 + 5.0)
     });
     let after = gateway.scrape();
-    let still: Vec<String> = GROWS
-        .iter()
-        .filter(|(name, labels)| {
-            let value = |page: &str| sample(page, name, labels).unwrap_or(0.0);
-            value(&after) <= value(&before)
-        })
-        .map(|(name, labels)| format!("{name} {labels:?}"))
-        .collect();
-    assert!(still.is_empty(), "did not move: {still:#?}\n{after}");
+    moved(GROWS, &before, &after);
     let wrong: Vec<String> = RESTS
         .iter()
         .filter(|(name, wanted)| sample(&after, name, &[]) != Some(*wanted))
@@ -102,7 +133,7 @@ fn every_metric_moves() {
     assert!(wrong.is_empty(), "{wrong:#?}\n{after}");
     assert_eq!(
         sample(&after, "mcp_proxy_requests_total", &[("method", "tools/call")]),
-        Some(9.0),
+        Some(10.0),
         "exact: {after}"
     );
     let rows = gateway.finish();
@@ -112,6 +143,78 @@ fn every_metric_moves() {
         "{written} written, {} rows",
         rows.len()
     );
+}
+
+const ASKS: &str = r#"package mcp.policy
+
+import rego.v1
+
+violations contains {"msg": "watched", "rule": "watched"} if input.tool == "read_file"
+
+obligations contains {"action": "alert", "channel": "log", "severity": "high"} if input.tool == "read_file"
+
+obligations contains {"action": "alert", "channel": "log", "severity": "dire"} if input.tool == "read_file"
+
+obligations contains {"action": "rate_limit", "key": "agent", "per": "1h", "limit": 1} if {
+	input.stage == "request"
+	input.tool == "write_file"
+}
+
+obligations contains {"action": "require_approval"} if {
+	input.stage == "request"
+	input.tool == "delete_file"
+}
+
+deny if {
+	input.tool == "slow"
+	some a in data.many
+	some b in data.many
+	a + b == input.arguments.n
+}
+"#;
+
+#[test]
+fn what_policy_asks_for_and_what_becomes_of_it_is_counted() {
+    let upstream = Upstream::plain();
+    let many = json!({ "many": (0..20_000).collect::<Vec<_>>() }).to_string();
+    let config = Config::new(upstream.addr)
+        .operated()
+        .policy(ASKS)
+        .file("policies/data.json", &many)
+        .set("policy.rules", json!({ "watched": "observe" }))
+        .set("policy.cache.verify_every", 1)
+        .set("policy.evaluation.timeout", "300ms")
+        .set("policy.watch_for_changes", false)
+        .set("policy.reload", json!({ "replay": 0, "hold_weaker": true }));
+    let gateway = Gateway::start(config);
+    let before = gateway.scrape();
+    let mut client = gateway.client();
+    client.call("slow", json!({ "n": -1 }));
+    for tool in ["read_file", "write_file", "echo", "echo"] {
+        client.call(tool, json!({}));
+        client.call(tool, json!({}));
+    }
+    for (path, answer) in [("a", "grant"), ("b", "deny")] {
+        let asked = client.call("delete_file", json!({ "path": path }));
+        let question = asked["error"]["data"]["approval"].as_str().unwrap();
+        gateway.operate(&["approvals", answer, question]);
+        client.call("delete_file", json!({ "path": path }));
+    }
+    assert_eq!(gateway.reload().1["result"], "unchanged");
+    gateway.config.put(
+        "policies/more.rego",
+        "package mcp.policy\n\nimport rego.v1\n\ndeny if input.tool == \"hold\"\n",
+    );
+    assert_eq!(gateway.reload().1["result"], "ok");
+    gateway.config.put("policies/more.rego", "package mcp.policy\n\ndeny if {\n");
+    assert_eq!(gateway.reload().1["result"], "error");
+    gateway.config.put("policies/more.rego", "package mcp.policy\n");
+    assert_eq!(gateway.reload().1["result"], "held");
+    gateway.operate(&["lockdown", "on"]);
+    until("everything is locked down", || {
+        sample(&gateway.scrape(), "mcp_proxy_lockdown", &[]) == Some(1.0)
+    });
+    moved(ACTS, &before, &gateway.scrape());
 }
 
 /// A metric as one line: its name, its type and its labels in order.
@@ -157,6 +260,15 @@ fn every_metric_is_documented_and_no_other() {
         .collect();
     assert!(!served.is_empty(), "{page}");
     assert_eq!(documented, served);
+    let driven: BTreeSet<&str> = [GROWS, ACTS]
+        .concat()
+        .iter()
+        .map(|(name, _)| name.trim_end_matches("_count").trim_end_matches("_sum"))
+        .chain(RESTS.iter().map(|(name, _)| *name))
+        .collect();
+    let left: Vec<&String> =
+        served.iter().filter(|line| !driven.contains(line.split(' ').next().unwrap())).collect();
+    assert!(left.is_empty(), "no test looks at {left:?}");
 }
 
 #[test]

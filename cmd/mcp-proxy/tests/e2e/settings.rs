@@ -285,6 +285,52 @@ fn the_cache_is_used_bounded_and_forgets_as_configured() {
 }
 
 #[test]
+fn one_in_verify_every_reused_decisions_is_made_again() {
+    for (every, checked) in [(1, 9.0), (3, 3.0), (0, 0.0)] {
+        let upstream = Upstream::plain();
+        let gateway =
+            Gateway::start(Config::new(upstream.addr).set("policy.cache.verify_every", every));
+        // One connection is served by one thread, which has one cache.
+        let mut client = gateway.client();
+        for _ in 0..10 {
+            client.call("echo", json!({}));
+        }
+        let labels = [("result", "same")];
+        let found =
+            sample(&gateway.scrape(), "mcp_proxy_policy_cache_verifications_total", &labels);
+        assert_eq!(found, Some(checked), "verify_every: {every}");
+    }
+}
+
+/// Whether a call with a large argument passes a policy that looks for it in a long list.
+#[track_caller]
+fn passes_limit(key: &str, limit: u64) -> bool {
+    let upstream = Upstream::plain();
+    let policy = "package mcp.policy\n\nimport rego.v1\n\ndeny if {\n\tmessage := input.arguments.message\n\tdata.numbers[_] == message\n}\n";
+    let data = json!({ "numbers": (0..5_000).collect::<Vec<_>>() }).to_string();
+    let config = Config::new(upstream.addr)
+        .policy(policy)
+        .file("policies/data.json", &data)
+        .set(&format!("policy.evaluation.{key}"), limit);
+    let answer =
+        Gateway::start(config).client().call("echo", json!({ "message": "x".repeat(10_000) }));
+    assert!(
+        answer["result"].is_object() || answer["error"]["data"]["kind"] == "policy_error",
+        "{answer}"
+    );
+    answer["result"].is_object()
+}
+
+#[test]
+fn an_evaluation_over_its_limits_is_a_denial() {
+    for (key, little, enough) in
+        [("max_instructions", 1_000, 50_000_000), ("max_input", 5_000, 20_000)]
+    {
+        assert!(!passes_limit(key, little) && passes_limit(key, enough), "{key}");
+    }
+}
+
+#[test]
 fn strict_builtin_errors_turns_a_failing_builtin_into_a_denial() {
     for (strict, allowed) in [(false, true), (true, false)] {
         let upstream = Upstream::plain();

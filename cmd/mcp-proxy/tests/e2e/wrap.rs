@@ -428,3 +428,38 @@ fn a_start_that_cannot_be_right_says_why() {
     let log = [("MCP_AUDIT_DB_PATH", "/no/such/folder/audit.db")];
     check_refused(&["wrap", "--", "python3"], &log, &["/no/such/folder"]);
 }
+
+#[test]
+fn policies_and_lockdown_change_while_it_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let policies = dir.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    let rule = |tool: &str| {
+        let text = format!(
+            "package mcp.policy\n\nimport rego.v1\n\ndeny contains \"no\" if input.tool == \"{tool}\"\n"
+        );
+        std::fs::write(policies.join("main.rego"), text).unwrap();
+    };
+    rule("cwd");
+    let env = [("MCP_POLICY_MODE", "enforce"), ("MCP_POLICY_EVALUATION_TIMEOUT", "2s")];
+    let mut wrapped = around_python(dir.path(), &env);
+    wrapped.handshake();
+    let mut id = 0;
+    let mut denied = |wrapped: &mut Wrapped, tool: &str| {
+        id += 1;
+        wrapped.call(id, tool, json!({}));
+        wrapped.hear()["error"].is_object()
+    };
+    assert!(denied(&mut wrapped, "cwd") && !denied(&mut wrapped, "argv"));
+    rule("argv");
+    until("the new policy decides", || !denied(&mut wrapped, "cwd"));
+    assert!(denied(&mut wrapped, "argv"));
+    rule("cwd");
+    wrapped.signal(Signal::SIGHUP);
+    until("SIGHUP reloads and does not end it", || denied(&mut wrapped, "cwd"));
+    assert_eq!(run_in(dir.path(), &["lockdown", "on"], &[]).code, 0);
+    until("it is locked down", || denied(&mut wrapped, "argv"));
+    assert_eq!(run_in(dir.path(), &["lockdown", "off"], &[]).code, 0);
+    until("it is over", || !denied(&mut wrapped, "argv"));
+    assert_eq!(wrapped.leave().0, 0);
+}

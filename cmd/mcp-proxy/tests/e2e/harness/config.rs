@@ -45,7 +45,8 @@ impl Config {
         let tree = json!({
             "server": { "listen": { "address": "127.0.0.1", "port": port } },
             "upstream": upstream,
-            "policy": { "policy_dir": at("policies") },
+            // A busy machine may stop a thread for longer than the time that an evaluation usually has.
+            "policy": { "policy_dir": at("policies"), "evaluation": { "timeout": "2s" } },
             "audit": { "db_path": at("audit.db"), "flush_interval": "20ms" },
             "metrics": { "enabled": true, "address": "127.0.0.1", "port": metrics },
             "health": { "enabled": true, "address": "127.0.0.1", "port": health },
@@ -80,6 +81,12 @@ impl Config {
         self
     }
 
+    /// Serves the pages of operators, on the port of the probes.
+    pub(crate) fn operated(self) -> Self {
+        let port = self.health;
+        self.set("admin", json!({ "enabled": true, "port": port }))
+    }
+
     /// Sets one variable of the environment.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
@@ -93,10 +100,16 @@ impl Config {
 
     /// Writes a file below the folder of this gateway.
     pub(crate) fn file(self, name: &str, text: &str) -> Self {
-        let path = self.at(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        self.put(name, text);
         self
+    }
+
+    /// Writes a file below the folder of this gateway in one step, as an editor does.
+    pub(crate) fn put(&self, name: &str, text: &str) {
+        let (path, new) = (self.at(name), self.at("new"));
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&new, text).unwrap();
+        std::fs::rename(new, path).unwrap();
     }
 
     pub(crate) fn at(&self, name: &str) -> PathBuf {

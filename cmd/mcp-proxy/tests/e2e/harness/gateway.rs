@@ -234,6 +234,50 @@ impl Gateway {
         answer.text()
     }
 
+    /// The page of operators on which policy decides; the gateway must have been configured with [`Config::operated`].
+    #[track_caller]
+    pub(crate) fn policy(&self) -> Value {
+        self.probe("/api/v1/policy").json()
+    }
+
+    /// Asks for the policies to be loaded again, as an operator does; status and what became of it.
+    #[track_caller]
+    pub(crate) fn reload(&self) -> (u16, Value) {
+        let addr = SocketAddr::from(([127, 0, 0, 1], self.config.health));
+        let headers = [("Content-Type", "application/json")];
+        let answer = Conn::open(addr).request("POST", "/api/v1/policy/reload", &headers, b"{}");
+        (answer.status(), answer.json())
+    }
+
+    /// The revision of the policy in force.
+    #[track_caller]
+    pub(crate) fn revision(&self) -> String {
+        self.policy()["revision"].as_str().expect("no revision").to_owned()
+    }
+
+    /// How many rows of a method are in the log by now.
+    #[track_caller]
+    pub(crate) fn recorded(&self, method: &str) -> usize {
+        let found = rows(&self.config.db());
+        found.iter().filter(|row| row.text("method") == method).count()
+    }
+
+    /// Runs a command on the configuration of this gateway, and demands that it succeeds.
+    #[track_caller]
+    pub(crate) fn operate(&self, args: &[&str]) -> String {
+        let output = self.try_operate(args);
+        assert_eq!(output.code, 0, "{args:?}: {}{}", output.stdout, output.stderr);
+        output.stdout
+    }
+
+    /// Runs a command on the configuration of this gateway.
+    #[track_caller]
+    pub(crate) fn try_operate(&self, args: &[&str]) -> Output {
+        let file = self.config.at("proxy.yaml");
+        let args = [args, &["--config", file.to_str().unwrap()]].concat();
+        run_in(self.config.root(), &args, &[])
+    }
+
     /// A client that has done the handshake of the newest revision with sessions.
     #[track_caller]
     pub(crate) fn client(&self) -> Client {
