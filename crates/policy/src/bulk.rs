@@ -24,12 +24,25 @@ pub(crate) fn bulk(input: &PolicyInput<'_>) -> usize {
 ///
 /// Text for the operator.
 pub(crate) fn weigh(value: &Value, limit: usize) -> Result<(), String> {
-    match rest(value, limit) {
-        Some(_) => Ok(()),
-        None => Err(format!(
-            "the rules read more than {limit} bytes of the message; raise `policy.evaluation.max_input` or let them read less"
-        )),
-    }
+    rest(value, limit).map(drop).ok_or_else(|| too_much(limit))
+}
+
+/// How many times more bytes JSON may take as it is sent: white space and escapes.
+const SPACIOUS: usize = 4;
+
+/// Refuses what is far too long as it was sent, before it is read.
+///
+/// # Errors
+///
+/// Text for the operator.
+pub(crate) fn bound(sent: usize, limit: usize) -> Result<(), String> {
+    if sent / SPACIOUS > limit { Err(too_much(limit)) } else { Ok(()) }
+}
+
+fn too_much(limit: usize) -> String {
+    format!(
+        "the rules read more than {limit} bytes of the message; raise `policy.evaluation.max_input` or let them read less"
+    )
 }
 
 /// What is left of `budget` after a value. The nesting of JSON is bounded where it is read.

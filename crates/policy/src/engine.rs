@@ -16,7 +16,7 @@ use domain::{Clock, Decision, Policy, PolicyInput, Revision, Stage, SystemClock,
 use rego::ReadSet;
 
 pub use self::document::decide_document;
-use crate::bulk::{bulk, weigh};
+use crate::bulk::{bound, bulk, weigh};
 use crate::cache::Cache;
 use crate::input::{Key, Projection};
 use crate::runner::{Part, Runner, TIME_LIMIT};
@@ -288,11 +288,19 @@ impl Worker {
     }
 
     fn run(&mut self, part: Part, input: &PolicyInput<'_>) -> Result<Parts, String> {
-        let value = match part {
-            Part::Stable => self.stable.value(input)?,
-            Part::Volatile => self.volatile.value(input)?,
+        let projection = match part {
+            Part::Stable => &mut self.stable,
+            Part::Volatile => &mut self.volatile,
         };
-        if bulk(input) > self.max_input {
+        let bulky = bulk(input) > self.max_input;
+        if bulky {
+            // Before anything is made of it, which takes longer than to refuse it.
+            let mut key = Key::default();
+            projection.key(input, &mut key)?;
+            bound(key.whole(), self.max_input)?;
+        }
+        let value = projection.value(input)?;
+        if bulky {
             weigh(&value, self.max_input)?;
         }
         match &mut self.runner {

@@ -65,6 +65,8 @@ enum Source {
 pub(crate) struct Key {
     bytes: Vec<u8>,
     too_long: bool,
+    /// How many bytes there would be, were there no limit.
+    whole: usize,
 }
 
 impl Key {
@@ -73,12 +75,19 @@ impl Key {
         (!self.too_long).then_some(&self.bytes)
     }
 
+    /// About how many bytes of the message are read, as they were sent.
+    pub(crate) fn whole(&self) -> usize {
+        self.whole
+    }
+
     fn clear(&mut self) {
         self.bytes.clear();
         self.too_long = false;
+        self.whole = 0;
     }
 
     fn push(&mut self, bytes: &[u8]) {
+        self.whole += bytes.len();
         if self.bytes.len() + bytes.len() > MAX_KEY {
             self.too_long = true;
         } else {
@@ -89,6 +98,7 @@ impl Key {
     fn append(&mut self, other: &Self) {
         self.push(&other.bytes);
         self.too_long |= other.too_long;
+        self.whole += other.whole - other.bytes.len();
     }
 
     /// Appends a text with a tag and its length, so that no two sequences of texts give the same bytes.

@@ -65,7 +65,7 @@ impl Router {
         let trace = Trace { request_id: random_uuid(), decision_id: random_uuid() };
         let policy = self.ports.policy.current();
         let mode = if policy.holds_in_audit_mode() { Mode::Enforce } else { self.options.mode };
-        let event = Box::new(AuditEvent { mode, ..self.blank_event(caller, size, trace) });
+        let event = Box::new(self.blank_event(caller, size, trace, mode));
         self.ports.metrics.request_started();
         let mut entry = Entry {
             router: Arc::clone(self),
@@ -94,7 +94,7 @@ impl Router {
         }
     }
 
-    fn blank_event(&self, caller: &Caller, size: usize, trace: Trace) -> AuditEvent {
+    fn blank_event(&self, caller: &Caller, size: usize, trace: Trace, mode: Mode) -> AuditEvent {
         AuditEvent {
             request_id: trace.request_id,
             decision_id: trace.decision_id,
@@ -103,7 +103,7 @@ impl Router {
             agent: Arc::clone(&self.options.agent),
             identity: Arc::clone(&self.options.identity),
             stage: Stage::Request,
-            mode: self.options.mode,
+            mode,
             transport: caller.transport,
             source_ip: caller.source_ip,
             user_agent: caller.user_agent.clone(),

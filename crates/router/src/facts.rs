@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use domain::{Agent, Identity, PolicyInput};
@@ -18,9 +19,26 @@ thread_local! {
 /// What was written lately: rows of one session share one text.
 #[derive(Default)]
 struct Known {
-    sessions: HashMap<Box<str>, Kept>,
+    sessions: HashMap<Box<str>, Kept, BuildHasherDefault<ByName>>,
     /// Those of messages without a session.
     other: Option<Kept>,
+}
+
+/// Hashes the names of sessions, which are the gateway's own and random: nobody can choose them to collide.
+#[derive(Default)]
+struct ByName(u64);
+
+impl Hasher for ByName {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let word = chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+            self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 struct Kept {

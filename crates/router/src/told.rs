@@ -106,7 +106,10 @@ fn remedy(ruling: &Ruling) -> String {
         return remedy;
     }
     match &ruling.hold {
-        Some(Hold::Rate(_)) => "wait for `retry_after_ms`, then send it again".to_owned(),
+        // In full, as a tool result has no `retry_after_ms` beside it.
+        Some(Hold::Rate(wait)) => {
+            format!("wait {} ms, then send it again", wait.as_millis().saturating_add(1))
+        }
         Some(Hold::Approval(name)) => {
             format!("ask a person to run `mcp-proxy approvals grant {name}`, then send it again")
         }

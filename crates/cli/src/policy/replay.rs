@@ -114,6 +114,10 @@ pub(super) fn execute(args: &ReplayArgs) -> anyhow::Result<Exit> {
         output::note("error: the evidence does not reproduce; nothing was compared");
         return Ok(Exit::Code(COULD_NOT_ANSWER));
     }
+    if report.rows == 0 {
+        output::note("error: the log has no such row, so nothing was compared");
+        return Ok(Exit::Code(COULD_NOT_ANSWER));
+    }
     Ok(if fails(&report, args.fail_on) { Exit::No } else { Exit::Done })
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use approval::{ApprovalStore, Filter, Question};
+use approval::{ApprovalStore, Filter, Question, State};
 use bundle::Bundle;
 use domain::{Clock, Outcome};
 use jiff::Timestamp;
@@ -332,7 +332,18 @@ fn told(question: &Question) -> String {
     let what = what.map(|what| format!(" `{what}`")).unwrap_or_default();
     let by = question.decided_by.as_deref().unwrap_or("somebody");
     let note = question.note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
-    format!("{by} answered `{id}`, {method}{what} of agent `{agent}`: {}{note}", state.as_str())
+    // A grant may be used up by the time it is seen; what was answered stays what it was.
+    let answer = match (state, question.scope) {
+        (State::Denied, _) | (_, None) => state.as_str().to_owned(),
+        (_, Some(scope)) => {
+            let uses = match question.uses_limit {
+                Some(uses) => format!(" × {uses}"),
+                None => String::new(),
+            };
+            format!("granted (scope {}{uses})", scope.as_str())
+        }
+    };
+    format!("{by} answered `{id}`, {method}{what} of agent `{agent}`: {answer}{note}")
 }
 
 #[cfg(test)]

@@ -14,3 +14,10 @@ fn every_part_of_a_value_counts() {
     check(r#"[1, "abc", []]"#, 8 + 8 + 11 + 8);
     check(r#"{"key": "value"}"#, 8 + 11 + 13);
 }
+
+#[test]
+fn what_is_far_too_long_is_refused_before_it_is_read() {
+    let limit = 1000;
+    assert_eq!(bound(4000, limit), Ok(()));
+    assert!(bound(4004, limit).unwrap_err().contains("more than 1000 bytes"));
+}

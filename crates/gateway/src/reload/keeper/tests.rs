@@ -381,7 +381,9 @@ fn what_people_answer_is_recorded_once() {
             format!(
                 "eve answered `{delete}`, tools/call `delete` of agent `a1`: denied: too broad"
             ),
-            format!("adam answered `{write}`, tools/call `write` of agent `a1`: granted"),
+            format!(
+                "adam answered `{write}`, tools/call `write` of agent `a1`: granted (scope arguments × 1)"
+            ),
         ]
     );
     assert!(rows.iter().all(|row| &*row.method == "gateway/approval"));
