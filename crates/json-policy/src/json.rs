@@ -7,11 +7,18 @@ use serde_json::{Map, Number, Value};
 
 use crate::Error;
 
-/// Parses `text`.
+/// Parses JSON in which no object gives a key twice.
+///
+/// # Errors
+///
+/// What is wrong, with line and column.
+pub fn strict_json(text: &str) -> serde_json::Result<Value> {
+    serde_json::from_str::<Strict>(text).map(|strict| strict.0)
+}
+
+/// Parses the text of `file`.
 pub(crate) fn parse(file: &str, text: &str) -> Result<Value, Error> {
-    let text = text.trim_start_matches('\u{feff}');
-    serde_json::from_str::<Strict>(text)
-        .map(|strict| strict.0)
+    strict_json(text.trim_start_matches('\u{feff}'))
         .map_err(|error| Error::Syntax { file: file.to_owned(), problem: error.to_string() })
 }
 

@@ -21,6 +21,7 @@ mod quote;
 use model::Document;
 
 pub use error::Error;
+pub use json::strict_json;
 
 /// A compiled policy.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -314,9 +314,9 @@ fn merge(into: &mut Map<String, Value>, from: &Map<String, Value>) -> Result<(),
 
 fn document(name: &str, text: &str) -> Result<Value, Error> {
     let parsed = if name.ends_with(".json") {
-        serde_json::from_str(text).map_err(|error| error.to_string())
+        json_policy::strict_json(text).map_err(|error| error.to_string())
     } else {
-        // By way of its own values, which refuse a key that is given twice.
+        // By way of its own values, which refuse a key that is given twice, as strict JSON does.
         serde_yaml::from_str::<serde_yaml::Value>(text)
             .map_err(|error| error.to_string())
             .and_then(|value| serde_json::to_value(value).map_err(|error| error.to_string()))

@@ -84,6 +84,7 @@ fn conflicting_data_name_both_files() {
 fn bad_files_are_named() {
     check_error(&[("d.json", "[1]")], &["d.json", "not an object"]);
     check_error(&[("d.json", "{")], &["d.json", "line 1"]);
+    check_error(&[("d.json", r#"{"a": {"b": 1, "b": 2}}"#)], &["d.json", "`b` is given twice"]);
     check_error(&[("d.yaml", "a: 1\na: 2")], &["d.yaml", "duplicate"]);
     check_error(&[("d.json", "")], &["d.json", "line 1"]);
     check_error(&[("d.json", "{\"a\": 1")], &["d.json", "line 1"]);
