@@ -5,7 +5,7 @@ import rego.v1
 
 settings := {
 	"enabled": true,
-	"roots": ["/srv/files", "/tmp/", `C:\work`],
+	"roots": ["/srv/files", "/tmp/", `C:\data`],
 	"arguments": {"*": ["path", "paths", "source"], "make": ["target"], "echo": []},
 }
 
@@ -23,8 +23,8 @@ at(path) := of({"path": path})
 test_below_a_root if {
 	every path in [
 		"/srv/files", "/srv/files/", "/srv/files/a.txt", "/srv/files/a/b c/d.txt", "/srv//files///a",
-		"/srv/./files/./a", "/tmp/x", "/srv/files/.hidden", "/srv/files/a..b", "/srv/files/a:b", `C:\work\x`,
-		"C:/work/x", "/srv/files/ü/日本", "/srv/files/100%", "/srv/files/a$b",
+		"/srv/./files/./a", "/tmp/x", "/srv/files/.hidden", "/srv/files/a..b", "/srv/files/a:b", `C:\data\x`,
+		"C:/data/x", "/srv/files/ü/日本", "/srv/files/100%", "/srv/files/a$b",
 	] {
 		at(path) == set()
 	}
@@ -33,7 +33,7 @@ test_below_a_root if {
 test_outside_of_the_roots if {
 	every path in [
 		"/", "/srv", "/srv/", "/srv/file", "/srv/files-secret/x", "/srv/files.old", "/etc/passwd", "/SRV/FILES/a",
-		"/x/srv/files/a", `C:\Windows\x`, "D:/work/x", "a.txt", "srv/files/a", "./a", "", ".", `\etc\passwd`,
+		"/x/srv/files/a", `C:\Windows\x`, "D:/data/x", "a.txt", "srv/files/a", "./a", "", ".", `\etc\passwd`,
 	] {
 		at(path) == {"path_outside_roots"}
 	}

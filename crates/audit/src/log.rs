@@ -6,11 +6,11 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::{JoinHandle, Thread};
 
 use domain::{
-    AuditEvent, BoxFuture, Clock, ErrorKind, Failure, Health, Probe, Recorder, Slot, Span,
+    AuditEvent, BoxFuture, Clock, ErrorKind, Failure, Health, Probe, Recorder, Slot, Span, lock,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -280,11 +280,6 @@ fn unavailable() -> Failure {
         ErrorKind::AuditUnavailable,
         "the audit log takes no more messages; try again later",
     )
-}
-
-/// A panic elsewhere leaves none of the values locked here half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Room for one event. Dropping it unused gives the room back.

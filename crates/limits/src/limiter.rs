@@ -2,11 +2,11 @@
 
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Mutex, MutexGuard};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use domain::{RateKey, RateLimit};
+use domain::{RateKey, RateLimit, lock};
 
 use crate::Config;
 use crate::table::{Key, Table};
@@ -137,10 +137,6 @@ impl RateLimiter {
             );
         }
     }
-}
-
-fn lock(table: &Mutex<Table>) -> MutexGuard<'_, Table> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn nanos(span: Duration) -> u64 {

@@ -8,10 +8,10 @@ mod document;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use domain::{Clock, Decision, Policy, PolicyInput, Revision, Stage, SystemClock, Verdict};
+use domain::{Clock, Decision, Policy, PolicyInput, Revision, Stage, SystemClock, Verdict, lock};
 
 use rego::ReadSet;
 
@@ -74,7 +74,7 @@ impl PolicyEngine {
     pub fn prepare(&self, threads: usize) {
         let made = (0..threads).map(|_| self.set.runner());
         let made: Vec<Runner> = made.filter_map(Result::ok).map(Runner::tried).collect();
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).extend(made);
+        lock(&self.spare).extend(made);
     }
 
     /// How often reused decisions were made again, and how often that came to something else.
@@ -111,7 +111,7 @@ impl PolicyEngine {
     }
 
     fn spare(&self) -> Option<Runner> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        lock(&self.spare).pop()
     }
 
     fn conclude(

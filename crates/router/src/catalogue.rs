@@ -8,11 +8,11 @@
 //! - **A look-up takes no lock.** Definitions rarely change, calls never wait for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use data_encoding::HEXLOWER;
-use domain::ToolView;
+use domain::{ToolView, lock};
 use protocol::{ListEntry, encode, object};
 use sha2::{Digest, Sha256};
 
@@ -66,7 +66,7 @@ impl Catalogue {
         if let Some(listed) = entries.iter().map(same).collect() {
             return listed;
         }
-        let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
+        let _adding = lock(&self.adding);
         let mut known = Known::clone(&self.known.load());
         let listed = entries.iter().map(|entry| known.note(entry)).collect();
         self.known.store(Arc::new(known));
